@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/belfryhq/belfry/bench/internal/profiled"
 )
 
 // options are the flags.
@@ -44,8 +46,8 @@ func main() {
 }
 
 func runCommand() error {
-	if len(os.Args) > 1 && os.Args[1] == profiledServer {
-		return serveProfiled()
+	if profiled.Requested() {
+		return profiled.Serve()
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

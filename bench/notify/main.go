@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/bench/internal/process"
+	"github.com/belfryhq/belfry/bench/internal/profiled"
 	"github.com/belfryhq/belfry/bench/internal/report"
 )
 
@@ -34,9 +35,18 @@ type options struct {
 	callers      int
 	rate         int
 	seconds      int
+	profile      string
+	pairs        int
 }
 
 func main() {
+	if profiled.Requested() {
+		if err := profiled.Serve(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench/notify:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.StringVar(&o.engine, "engine", "sqlite", "sqlite (with the embedded broker) or postgres (with Apache Kafka)")
 	flag.StringVar(&o.binary, "binary", "", "a built belfry; empty = it is built")
@@ -47,6 +57,8 @@ func main() {
 	flag.IntVar(&o.callers, "callers", 8, "concurrent requests of the throughput rows")
 	flag.IntVar(&o.rate, "rate", 500, "alerts a second of the latency rows")
 	flag.IntVar(&o.seconds, "seconds", 20, "length of a latency row")
+	flag.IntVar(&o.pairs, "pairs", 0, "instead of the rows: pairs of rows without and with bad receivers, and the ratios")
+	flag.StringVar(&o.profile, "profile", "", "folder for a CPU profile of the server in each row")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/notify:", err)
@@ -62,6 +74,13 @@ func run(o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	serve := "serve"
+	if o.profile != "" {
+		serve = profiled.Argument
+		if o.binary, err = os.Executable(); err != nil {
+			return err
+		}
+	}
 	if o.binary == "" {
 		if o.binary, err = process.Build(ctx, folder); err != nil {
 			return err
@@ -71,7 +90,7 @@ func run(o options) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := process.Start(ctx, settings, o.binary, "serve")
+	server, err := process.Start(ctx, settings, o.binary, serve)
 	if err != nil {
 		return err
 	}
@@ -81,6 +100,9 @@ func run(o options) (err error) {
 	defer b.receivers.server.CloseClientConnections()
 	if err := b.prepare(ctx); err != nil {
 		return err
+	}
+	if o.pairs > 0 {
+		return b.measurePairs(ctx)
 	}
 	return b.measure(ctx)
 }
@@ -111,14 +133,14 @@ func (b *bench) measure(ctx context.Context) error {
 	var out report.Report
 	t := out.Table("Notifications: accepted, matched, durable, signed and sent",
 		"row", "deliveries/s", "p50", "p99", "max",
-		"server us/delivery", "lost", "doubled", "own audit events", "load")
+		"server us/delivery", "generator us/delivery", "lost", "doubled", "own audit events", "load")
 	t.Note(fmt.Sprintf("%s; %s. %d alerts a request from %d callers; server, generator and receivers on one machine.",
 		b.engine, process.Machine(), b.batch, b.callers))
 	for _, row := range b.rowList() {
 		if !strings.HasPrefix(row.name, b.rows) {
 			continue
 		}
-		r, err := row.run(ctx)
+		r, err := b.profiled(ctx, row)
 		if err != nil {
 			out.Print(os.Stdout)
 			return fmt.Errorf("%s: %w", row.name, err)
@@ -131,6 +153,7 @@ func (b *bench) measure(ctx context.Context) error {
 			report.Milliseconds(report.Quantile(r.latencies, 0.99)),
 			report.Milliseconds(report.Quantile(r.latencies, 1)),
 			report.Each(r.cpu, r.sent),
+			report.Each(r.generator, r.sent),
 			fmt.Sprint(r.expected-r.received),
 			fmt.Sprint(r.doubled),
 			fmt.Sprint(r.ownEvents),
@@ -143,6 +166,21 @@ func (b *bench) measure(ctx context.Context) error {
 	out.Print(os.Stdout)
 	return nil
 }
+
+// profiled runs a row, with a CPU profile of its first seconds where one is asked for.
+func (b *bench) profiled(ctx context.Context, row benchmark) (result, error) {
+	if b.profile == "" {
+		return row.run(ctx)
+	}
+	file := filepath.Join(b.profile, strings.NewReplacer(" ", "-", "/", "-").Replace(row.name)+".pprof")
+	saved := make(chan error, 1)
+	go func() { saved <- profiled.Save(ctx, b.server, profileLength, file) }()
+	r, err := row.run(ctx)
+	return r, errors.Join(err, <-saved)
+}
+
+// profileLength is shorter than a row of the default size.
+const profileLength = 10 * time.Second
 
 type benchmark struct {
 	name string

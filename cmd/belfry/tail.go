@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/client"
 	"github.com/belfryhq/belfry/internal/traffic"
@@ -29,9 +30,11 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	address := f.String("url", "", addressUsage)
 	token := f.String("token", "", "API `token` with traffic:write"+tokenUsage)
 	account := f.String("account", os.Getenv("BELFRY_ACCOUNT"), "account `id` or ext:<external id> (or BELFRY_ACCOUNT)")
-	zone := f.String("zone", "", "`zone` of all lines: id, name or alias; left out, what each line says (its host)")
+	property := f.String("zone", "", "`zone` of all lines: id, name or alias; left out, what each line says (its host)")
 	format := f.String("format", string(traffic.Combined),
-		"how the lines are written: combined, nginx-json, caddy or logpush")
+		"how the lines are written: "+traffic.FormatNames())
+	timezone := f.String("timezone", "", "`name` of the time zone of times that name none (haproxy), such as "+
+		"Europe/Berlin; default: that of this machine")
 	follow := f.Bool("f", false, "follow the files as they grow, until stopped")
 	shift := f.Bool("shift-to-now", false, "move all times as a whole, so that the last line is now")
 	state := f.String("state", "",
@@ -46,6 +49,12 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	kind, err := traffic.ParseFormat(*format)
 	if err != nil {
 		return usageError(f, stderr, "--%v", err)
+	}
+	var zone *time.Location
+	if *timezone != "" {
+		if zone, err = time.LoadLocation(*timezone); err != nil {
+			return usageError(f, stderr, "--timezone: %v", err)
+		}
 	}
 	if stdin := slices.Contains(files, "-"); stdin && (len(files) > 1 || *follow || *shift) || *follow && *shift {
 		return usageError(f, stderr, "- is read alone, without -f and --shift-to-now; these two exclude each other")
@@ -62,15 +71,16 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 		}
 	}
 	sum, err := tail.Run(ctx, tail.Config{
-		Files:  files,
-		Format: kind,
-		Zone:   *zone,
-		Follow: *follow,
-		Shift:  *shift,
-		State:  *state,
-		Older:  older,
-		Stdin:  os.Stdin,
-		Scope:  strings.Join([]string{c.URL(), *account, *zone, *format}, "\n"),
+		Files:    files,
+		Format:   kind,
+		Zone:     *property,
+		TimeZone: zone,
+		Follow:   *follow,
+		Shift:    *shift,
+		State:    *state,
+		Older:    older,
+		Stdin:    os.Stdin,
+		Scope:    strings.Join([]string{c.URL(), *account, *property, *format}, "\n"),
 		Send: func(ctx context.Context, key string, counts []byte) (tail.Rejection, error) {
 			out, err := c.SendCounts(ctx, *account, key, counts)
 			return tail.Rejection{
@@ -79,6 +89,14 @@ func tailCommand(ctx context.Context, args []string, stdout, stderr io.Writer) i
 				Why:      out.Why,
 				Other:    out.OtherRequests,
 			}, err
+		},
+		Counting: func(ctx context.Context, zone string) (traffic.CountingRules, error) {
+			out := traffic.CountingRules{}
+			known, err := c.CountingRules(ctx, *account, zone, &out)
+			if !known && err == nil {
+				out = traffic.CountingRules{Default: true, Rules: traffic.DefaultRules}
+			}
+			return out, err
 		},
 		Later:   client.Temporary,
 		Refused: client.RejectsContent,
@@ -135,7 +153,13 @@ func summarise(w io.Writer, s *tail.Summary, state string) {
 	}
 	printf(w, "\n")
 	if s.Refused > 0 {
-		printf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Reason())
+		printf(w, "lines that are no requests: %d; the first: %s\n", s.Refused, s.Odd[0])
+		for _, odd := range s.Odd[1:] {
+			printf(w, "  and %s\n", odd)
+		}
+	}
+	if s.Ignored > 0 {
+		printf(w, "lines that the account's rules ignore: %d\n", s.Ignored)
 	}
 	if s.Rejected.Counts > 0 {
 		printf(w, "the server refused %s\n", s.Rejected)

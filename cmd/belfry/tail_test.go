@@ -16,6 +16,11 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 	keys := map[string]bool{}
 	total := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/client/v4/accounts/ext:acme/traffic/counting" { // a server of an earlier version
+			w.WriteHeader(404)
+			io.WriteString(w, `{"success":false,"errors":[{"message":"no such route"}]}`)
+			return
+		}
 		var list []struct {
 			Zone  string
 			Total int
@@ -69,7 +74,7 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 	}
 	if code, out, _ := run("--zone", "refused", "--state", state,
 		odd); code != 1 || !strings.Contains(out,
-		"lines that are no requests: 1; the first: "+odd+", byte 0: there is no time") ||
+		"lines that are no requests: 1; the first: "+odd+", line 1: there is no time") ||
 		!strings.Contains(out, "the server refused 1 count of 1 line; the first: zone is not a host name\nlines "+
 			"counted for the property other, since their hosts have none: 4") {
 		t.Errorf("%d %s", code, out)
@@ -88,7 +93,7 @@ func TestTailNamesWrongUsage(t *testing.T) {
 		{"a.log", "--account"},
 		{"--account a", "at least one file"},
 		{"--account a a.log", "BELFRY_URL"},
-		{"--account a --url u --token t --format apache a.log", "combined, nginx-json, caddy, logpush"},
+		{"--account a --url u --token t --format apache a.log", "combined, nginx-json, caddy, logpush, envoy"},
 		{"--account a --url u --token t -f --shift-to-now a.log", "exclude each other"},
 		{"--account a --url u --token t - a.log", "alone"},
 		{"--nonsense", "nonsense"},

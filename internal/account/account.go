@@ -231,6 +231,7 @@ func (f *Feature) API(api *web.API) {
 	f.registerConfirmations(api)
 	f.registerTokens(api)
 	f.registerZones(api)
+	f.registerViews(api)
 	f.registerUser(api)
 	f.registerOperators(api)
 	api.Limit("account.tokens", MaxTokens)

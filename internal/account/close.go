@@ -85,6 +85,10 @@ func endCredentials(ctx context.Context, tx *db.Tx, accountID string) ([]Hash, e
 	if err != nil {
 		return nil, err
 	}
+	if _, err := tx.Exec(ctx, `DELETE FROM list_view WHERE account_id = $1
+		AND owner_id IN (SELECT id FROM api_token WHERE account_id = $1)`, accountID); err != nil {
+		return nil, err
+	}
 	ended := members
 	for _, statement := range []string{
 		`DELETE FROM api_token WHERE account_id = $1 RETURNING hash`,

@@ -95,6 +95,7 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	p.addProperties()
 	p.addSettings()
 	p.addProfile()
+	p.addViews()
 	p.addAccounts()
 	p.addOperators()
 	return nil

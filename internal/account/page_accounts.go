@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -124,15 +125,15 @@ func (p *pages) showAccounts(v *page.Visit) error {
 		if a.Events == 0 {
 			events = "none"
 		}
-		if passes(v, "state", state) && passes(v, "events", events) &&
-			searched(v, a.ID, a.Name, a.ExternalID, externalPrefix+a.ExternalID) {
+		if v.Passes("state", state) && v.Passes("events", events) &&
+			feature.Searched(v.Query("q"), a.ID, a.Name, a.ExternalID, externalPrefix+a.ExternalID) {
 			rows = append(rows, a)
 		}
 	}
 	data.Total = len(all)
 	data.Shown = len(rows)
 	sort := ui.SortOf(v.Request.URL, accountSorts...)
-	list, err := page.ReadSorted(v, pageSize, rows, func(a Listed) page.Place { return a.place(sort) })
+	list, err := page.SortedList(v, pageSize, rows, func(a Listed) (key, id string) { return a.key(sort), a.ID })
 	if err != nil {
 		return err
 	}
@@ -163,17 +164,17 @@ func (p *pages) withPasted(v *page.Visit, all []Listed) ([]Listed, error) {
 	return all, nil
 }
 
-// place is the position of the account in an order of the list.
-func (a Listed) place(sort string) page.Place {
+// key is the account's key in an order of the list.
+func (a Listed) key(sort string) string {
 	switch sort {
 	case "name":
-		return page.Place{Key: byName(a.Name), ID: a.ID}
+		return page.ByName(a.Name)
 	case "events":
-		return page.Place{Key: fmt.Sprintf("%019d", (1<<62)-a.Events), ID: a.ID}
+		return fmt.Sprintf("%019d", (1<<62)-a.Events)
 	case "active":
-		return page.Place{Key: newestFirst(a.LastEvent), ID: a.ID}
+		return page.NewestFirst(a.LastEvent)
 	}
-	return page.Place{Key: newestFirst(a.CreatedOn.Time), ID: a.ID}
+	return page.NewestFirst(a.CreatedOn.Time)
 }
 
 func accountFilters(v *page.Visit) ui.Filters {

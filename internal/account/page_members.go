@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
@@ -129,7 +130,8 @@ func (p *pages) showMembers(v *page.Visit) error {
 	rows := []memberView{}
 	for _, m := range all {
 		view := p.memberView(v, m)
-		if passes(v, "role", string(m.Role)) && passes(v, "state", view.State) && searched(v, m.ID, m.Name, m.Email) {
+		if v.Passes("role", string(m.Role)) && v.Passes("state", view.State) &&
+			feature.Searched(v.Query("q"), m.ID, m.Name, m.Email) {
 			rows = append(rows, view)
 		}
 	}
@@ -142,13 +144,16 @@ func (p *pages) showMembers(v *page.Visit) error {
 		Portal:   portalPath(v.Account),
 	}
 	sort := ui.SortOf(u, memberSorts...)
-	list, err := page.ReadSorted(v, pageSize, rows, func(m memberView) page.Place { return m.place(sort) })
+	list, err := page.SortedList(v, pageSize, rows, func(m memberView) (key, id string) { return m.key(sort), m.ID })
 	if err != nil {
 		return err
 	}
 	data.Rows = list.Items
 	data.Next = list.Next
 	data.Filters = memberFilters(v)
+	if err := v.Views("members", &data.Filters); err != nil {
+		return err
+	}
 	data.Selection = ui.Selection{Form: "chosen", Action: data.Path + "/chosen", Noun: "members", Acts: []ui.BulkAct{
 		{Label: "Remove", Icon: "user-x", Value: "remove", Danger: true},
 	}}
@@ -159,21 +164,21 @@ func (p *pages) showMembers(v *page.Visit) error {
 	return v.Show(page.View{Section: "members", Title: "Members", Template: "members", Data: data})
 }
 
-// place is the position of the member in an order of the list.
-func (m memberView) place(sort string) page.Place {
+// key is the member's key in an order of the list.
+func (m memberView) key(sort string) string {
 	switch sort {
 	case "active":
-		return page.Place{Key: newestFirst(m.LastActiveOn.Time), ID: m.ID}
+		return page.NewestFirst(m.LastActiveOn.Time)
 	case "newest":
-		return page.Place{Key: newestFirst(m.CreatedOn.Time), ID: m.ID}
+		return page.NewestFirst(m.CreatedOn.Time)
 	case "role":
 		for i, r := range Roles() {
 			if r == m.Role {
-				return page.Place{Key: string(rune('a'+i)) + byName(m.Name), ID: m.ID}
+				return string(rune('a'+i)) + page.ByName(m.Name)
 			}
 		}
 	}
-	return page.Place{Key: byName(m.Name), ID: m.ID}
+	return page.ByName(m.Name)
 }
 
 func memberFilters(v *page.Visit) ui.Filters {
@@ -205,7 +210,7 @@ func (p *pages) changeMembers(v *page.Visit) error {
 	switch {
 	case len(ids) == 0 || len(ids) > pageSize || act != "remove" && act != "invite":
 		return v.Redirect(path, "nothing-chosen")
-	case act == "remove" && !wasConfirmed(v):
+	case act == "remove" && !v.Confirmed():
 		return p.askRemoveMembers(v, ids)
 	}
 	sent := 0
@@ -235,13 +240,15 @@ func (p *pages) changeMembers(v *page.Visit) error {
 }
 
 func (p *pages) askRemoveMembers(v *page.Visit, ids []string) error {
-	ask := chosenAsk{
-		Title: "Remove " + counted(len(ids), "member", "members") + " from this account?",
+	ask := page.Chosen{
+		Section: "members",
+		Title:   "Remove " + counted(len(ids), "member", "members") + " from this account?",
 		Text: "They lose access to this account at once, and their invitations are withdrawn. Tokens that they created " +
 			"stay valid, and recorded events stay in the audit log.",
-		Label: "Remove them",
-		Back:  MembersPath(v.Account),
-		Act:   "remove",
+		Label:  "Remove them",
+		Back:   MembersPath(v.Account),
+		Act:    "remove",
+		Danger: true,
 	}
 	for _, memberID := range ids {
 		m, err := p.Member(v.Context(), v.Account, memberID)
@@ -252,9 +259,9 @@ func (p *pages) askRemoveMembers(v *page.Visit, ids []string) error {
 		if m.ID == v.Who.ID {
 			note += ", this is you"
 		}
-		ask.Items = append(ask.Items, chosenItem{ID: m.ID, Name: m.Name, Note: note})
+		ask.Items = append(ask.Items, page.ChosenItem{ID: m.ID, Name: m.Name, Note: note})
 	}
-	return askChosen(v, "members", ask)
+	return v.AskChosen(ask)
 }
 
 // newMemberForm is the input for a new member.

@@ -94,16 +94,16 @@ func (p *pages) showProperties(v *page.Visit) error {
 	}
 	data.Shown = len(rows)
 	sort := ui.SortOf(u, propertySorts...)
-	list, err := page.ReadSorted(v, pageSize, rows, func(r propertyRow) page.Place {
+	list, err := page.SortedList(v, pageSize, rows, func(r propertyRow) (key, id string) {
 		switch {
 		case sort == "newest":
-			return page.Place{Key: newestFirst(r.CreatedOn.Time), ID: r.ID}
+			return page.NewestFirst(r.CreatedOn.Time), r.ID
 		case sort == "objectives" && r.Objectives > 0:
-			return page.Place{Key: r.Worst.order(), ID: r.ID}
+			return r.Worst.order(), r.ID
 		case sort == "objectives":
-			return page.Place{Key: "z" + byName(r.Name), ID: r.ID}
+			return "z" + page.ByName(r.Name), r.ID
 		}
-		return page.Place{Key: byName(r.Name), ID: r.ID}
+		return page.ByName(r.Name), r.ID
 	})
 	if err != nil {
 		return err
@@ -114,6 +114,9 @@ func (p *pages) showProperties(v *page.Visit) error {
 		return err
 	}
 	data.Filters = propertyFilters(v, data.Watched)
+	if err := v.Views("properties", &data.Filters); err != nil {
+		return err
+	}
 	data.Selection = propertySelection(data.Path)
 	return v.Show(page.View{Section: "properties", Title: "Properties", Template: "properties", Data: data})
 }
@@ -148,8 +151,8 @@ func (p *pages) filterProperties(
 		if !z.Verified {
 			known = "traffic"
 		}
-		if (query == "" || found[z.ID]) && passes(v, "environment", string(z.Environment)) &&
-			passes(v, "objective", has) && passes(v, "source", known) {
+		if (query == "" || found[z.ID]) && v.Passes("environment", string(z.Environment)) &&
+			v.Passes("objective", has) && v.Passes("source", known) {
 			rows = append(rows, r)
 		}
 	}
@@ -208,7 +211,7 @@ func (p *pages) changeProperties(v *page.Visit) error {
 	if len(ids) == 0 || len(ids) > pageSize {
 		return v.Redirect(path, "nothing-chosen")
 	}
-	if act == "delete" && !wasConfirmed(v) {
+	if act == "delete" && !v.Confirmed() {
 		return p.askDeleteProperties(v, ids)
 	}
 	for _, zoneID := range ids {
@@ -230,12 +233,14 @@ func (p *pages) changeProperties(v *page.Visit) error {
 }
 
 func (p *pages) askDeleteProperties(v *page.Visit, ids []string) error {
-	ask := chosenAsk{
-		Title: "Delete " + counted(len(ids), "property", "properties") + "?",
-		Text:  deletedPropertyText,
-		Label: "Delete the properties",
-		Back:  PropertiesPath(v.Account),
-		Act:   "delete",
+	ask := page.Chosen{
+		Section: "properties",
+		Title:   "Delete " + counted(len(ids), "property", "properties") + "?",
+		Text:    deletedPropertyText,
+		Label:   "Delete the properties",
+		Back:    PropertiesPath(v.Account),
+		Act:     "delete",
+		Danger:  true,
 	}
 	objectives, err := p.objectivesByZone(v)
 	if err != nil {
@@ -246,13 +251,13 @@ func (p *pages) askDeleteProperties(v *page.Visit, ids []string) error {
 		if err != nil {
 			return err
 		}
-		item := chosenItem{ID: z.ID, Name: z.Name}
+		item := page.ChosenItem{ID: z.ID, Name: z.Name}
 		if n := len(objectives[z.ID]); n > 0 {
 			item.Note = counted(n, "objective", "objectives") + " will have no more data"
 		}
 		ask.Items = append(ask.Items, item)
 	}
-	return askChosen(v, "properties", ask)
+	return v.AskChosen(ask)
 }
 
 const deletedPropertyText = "Recorded events keep the name. Objectives and policies that name the property stay, but match " +

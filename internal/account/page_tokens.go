@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -113,23 +114,28 @@ func (p *pages) showTokens(v *page.Visit) error {
 		if t.LastUsedOn.IsZero() {
 			use = "never"
 		}
-		if passes(v, "state", view.State()) && passes(v, "use", use) && searched(v, t.ID, t.Name, t.CreatedBy.Name) {
+		if v.Passes("state", view.State()) && v.Passes("use", use) &&
+			feature.Searched(v.Query("q"), t.ID, t.Name, t.CreatedBy.Name) {
 			rows = append(rows, view)
 		}
 	}
 	sort := ui.SortOf(u, tokenSorts...)
-	list, err := page.ReadSorted(v, pageSize, rows, func(t tokenView) page.Place {
+	list, err := page.SortedList(v, pageSize, rows, func(t tokenView) (key, id string) {
 		switch sort {
 		case "used":
-			return page.Place{Key: newestFirst(t.LastUsedOn.Time), ID: t.ID}
+			return page.NewestFirst(t.LastUsedOn.Time), t.ID
 		case "expiry":
-			return page.Place{Key: soonestFirst(t.ExpiresOn.Time), ID: t.ID}
+			return page.SoonestFirst(t.ExpiresOn.Time), t.ID
 		case "newest":
-			return page.Place{Key: newestFirst(t.CreatedOn.Time), ID: t.ID}
+			return page.NewestFirst(t.CreatedOn.Time), t.ID
 		}
-		return page.Place{Key: byName(t.Name), ID: t.ID}
+		return page.ByName(t.Name), t.ID
 	})
 	if err != nil {
+		return err
+	}
+	filters := tokenFilters(v)
+	if err := v.Views("tokens", &filters); err != nil {
 		return err
 	}
 	path := TokensPath(v.Account)
@@ -142,7 +148,7 @@ func (p *pages) showTokens(v *page.Visit) error {
 		CanWrite: v.Can(TokensWrite),
 		Begin:    path + "/new?permission=" + url.QueryEscape(AuditWrite),
 		Curl:     p.curl(v.Account, "$BELFRY_TOKEN", []string{AuditWrite}),
-		Filters:  tokenFilters(v),
+		Filters:  filters,
 		Selection: ui.Selection{Form: "chosen", Action: path + "/chosen", Noun: "tokens", Acts: []ui.BulkAct{
 			{Label: "Revoke", Icon: "ban", Value: "revoke", Danger: true},
 		}},
@@ -177,7 +183,7 @@ func (p *pages) revokeTokens(v *page.Visit) error {
 	if len(ids) == 0 || len(ids) > pageSize || v.Field("act", 16) != "revoke" {
 		return v.Redirect(path, "nothing-chosen")
 	}
-	if wasConfirmed(v) {
+	if v.Confirmed() {
 		for _, tokenID := range ids {
 			err := p.RevokeToken(v.Context(), v.Who, v.Account, tokenID)
 			if err != nil && !errs.Is(err, errs.CodeNotFound) {
@@ -186,12 +192,14 @@ func (p *pages) revokeTokens(v *page.Visit) error {
 		}
 		return v.Redirect(path, "tokens-revoked")
 	}
-	ask := chosenAsk{
-		Title: "Revoke " + counted(len(ids), "token", "tokens") + "?",
-		Text:  "Requests with these tokens are refused at once. This cannot be undone.",
-		Label: "Revoke the tokens",
-		Back:  path,
-		Act:   "revoke",
+	ask := page.Chosen{
+		Section: "tokens",
+		Title:   "Revoke " + counted(len(ids), "token", "tokens") + "?",
+		Text:    "Requests with these tokens are refused at once. This cannot be undone.",
+		Label:   "Revoke the tokens",
+		Back:    path,
+		Act:     "revoke",
+		Danger:  true,
 	}
 	for _, tokenID := range ids {
 		t, err := p.Token(v.Context(), v.Account, tokenID)
@@ -202,9 +210,9 @@ func (p *pages) revokeTokens(v *page.Visit) error {
 		if !t.LastUsedOn.IsZero() {
 			note = "last used " + t.LastUsedOn.UTC().Format("2 Jan 2006, 15:04") + " UTC"
 		}
-		ask.Items = append(ask.Items, chosenItem{ID: t.ID, Name: t.Name, Note: note})
+		ask.Items = append(ask.Items, page.ChosenItem{ID: t.ID, Name: t.Name, Note: note})
 	}
-	return askChosen(v, "tokens", ask)
+	return v.AskChosen(ask)
 }
 
 // tokenForm is the input for a new token.

@@ -91,6 +91,7 @@ func deletePerson(ctx context.Context, tx *db.Tx, personID string) (ended []Hash
 	for _, text := range []string{
 		`DELETE FROM known_network WHERE person_id = $1`,
 		`DELETE FROM news_seen WHERE person_id = $1`,
+		`DELETE FROM list_view WHERE owner_id = $1`,
 	} {
 		if _, err := tx.Exec(ctx, text, personID); err != nil {
 			return nil, err
@@ -254,6 +255,9 @@ func setRole(ctx context.Context, tx *db.Tx, accountID, personID string, role Ro
 }
 
 func deleteMember(ctx context.Context, tx *db.Tx, accountID, personID string) error {
+	if err := deleteViewsOf(ctx, tx, accountID, personID); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `DELETE FROM member WHERE account_id = $1 AND person_id = $2`, accountID, personID)
 	return err
 }

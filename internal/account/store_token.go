@@ -162,6 +162,9 @@ func (t Token) row() []any {
 }
 
 func deleteToken(ctx context.Context, tx *db.Tx, accountID, tokenID string) error {
+	if err := deleteViewsOf(ctx, tx, accountID, tokenID); err != nil {
+		return err
+	}
 	_, err := tx.Exec(ctx, `DELETE FROM api_token WHERE account_id = $1 AND id = $2`, accountID, tokenID)
 	return err
 }

@@ -167,6 +167,14 @@ func (a *App) openDataDir(context.Context) error {
 	return err
 }
 
+// now is the time of features and pages.
+func (a *App) now() time.Time {
+	if a.Config.Now == nil {
+		return time.Now()
+	}
+	return a.Config.Now()
+}
+
 // keyDir is the folder of the keys, which are not backed up with the databases.
 func (a *App) keyDir() string { return filepath.Join(a.Config.DataDir, "keys") }
 

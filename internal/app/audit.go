@@ -99,7 +99,7 @@ func (a *App) recordSelf(ctx context.Context, self audit.SelfAction) error {
 		return nil
 	}
 	e := event.NewAudit(self.Account, self.Type, "record", self.Account, self.Name).With(self.Metadata)
-	value, err := json.Marshal(feature.Complete(ctx, e))
+	value, err := json.Marshal(feature.Complete(ctx, e.At(a.now())))
 	if err != nil {
 		return err
 	}

@@ -105,6 +105,9 @@ type Config struct {
 
 	// Interval at which an open stream's credential is checked again; 0 = 15 s. No setting: tests shorten it.
 	StreamRecheck time.Duration
+	// Clock of features and pages; nil = time.Now. No setting: pictures of pages are taken at a fixed time. Leases and
+	// timers follow the machine's clock.
+	Now func() time.Time
 
 	externalGiven bool // ExternalURL was set, not made from Listen
 }

@@ -76,7 +76,7 @@ func TestOperatorsFindAccountsAndLookIntoThem(t *testing.T) {
 	inOrder("?state=closed", "Beta")
 	inOrder("?state=open&sort=name&q=a", "Alpha")
 	operator.Get(list+"?sort=events").Says("Gamma", "Last event", "4 accounts")
-	operator.Get(list+"?q=nothing+of+the+kind").Says("No account matches")
+	operator.Get(list + "?q=nothing+of+the+kind").Says("No account matches")
 
 	hub := operator.Get(list + "/" + ids[2]).Expect(200)
 	hub.Says("Gamma", "Members", "ana@acme.example", "Look into the account")

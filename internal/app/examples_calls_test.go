@@ -216,6 +216,19 @@ func (r *recorder) callZones(s *story) {
 	r.do("get-zone", input{path: []string{s.account, s.zone}})
 	r.do("update-zone", input{path: []string{s.account, extra}, body: object{"environment": "staging"}})
 	r.do("delete-zone", input{path: []string{s.account, extra}})
+	r.callViews(s)
+}
+
+func (r *recorder) callViews(s *story) {
+	one := []string{s.account}
+	saved := r.id(r.do("create-saved-view", input{path: one, body: object{
+		"list":   "alerts",
+		"name":   "Critical alerts",
+		"query":  "severity=critical&state=firing",
+		"shared": true,
+	}}))
+	r.do("list-saved-views", input{path: one, query: url.Values{"list": {"alerts"}}})
+	r.do("delete-saved-view", input{path: []string{s.account, saved}})
 }
 
 // settingChange is the change of the demo: a member lowers the payment timeout.
@@ -309,6 +322,9 @@ func (r *recorder) callRejects(s *story) {
 	r.do("get-producer-rejects-summary", input{path: team, token: s.teamToken})
 	r.do("get-account-rejects-summary", input{path: one})
 	r.do("get-unassigned-rejects-summary", input{})
+	r.do("export-producer-rejects", input{path: team, token: s.teamToken})
+	r.do("export-account-rejects", input{path: one})
+	r.do("export-unassigned-rejects", input{})
 }
 
 func (r *recorder) callObjectives(s *story) {
@@ -356,6 +372,7 @@ func (r *recorder) callObjectives(s *story) {
 	line := `203.0.113.7 - - [` + stamp + `] "GET /%s HTTP/1.1" %d 512 "-" "curl/8.5.0"` + "\n"
 	r.do("send-access-logs", input{path: one, query: url.Values{"format": {"combined"}, "zone": {"checkout.shop.example"}},
 		kind: "text/plain", text: fmt.Sprintf(line+line, "pots", 200, "pay", 502)})
+	r.callTrafficRules(s, fmt.Sprintf(line+line, "pots", 429, "pay", 502))
 	poll.Until(r.t, "the objective burns", func() bool {
 		var list []json.RawMessage
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)
@@ -366,5 +383,54 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("get-objective", input{path: path})
 	r.do("get-objective-status", input{path: path})
 	r.do("get-objective-series", input{path: path, query: url.Values{"range": {"1h"}}})
+	r.do("get-objective-spending", input{path: path})
+	r.do("preview-objective", input{path: one, body: objective})
+	r.do("get-objectives-report", input{path: one})
+	r.callCorrections(s, id)
 	r.do("delete-objective", input{path: []string{s.account, gone}})
+}
+
+// callCorrections requests corrections of an objective and of a property, and decides them.
+func (r *recorder) callCorrections(s *story, objective string) {
+	own := r.ownToken(s.account)
+	path := []string{s.account, objective}
+	one := []string{s.account}
+	at := func(after time.Duration) string { return time.Now().Add(after).UTC().Format(time.RFC3339) }
+	ask := func(id string, in input) []string {
+		in.token = own
+		return []string{s.account, r.id(r.do(id, in))}
+	}
+	incident := ask("create-objective-correction", input{path: path, body: object{
+		"kind":   "incident",
+		"reason": "The load test of the payment provider failed our requests",
+		"from":   at(-5 * time.Minute),
+		"to":     at(-time.Minute),
+	}})
+	r.do("approve-correction", input{path: incident})
+	upgrade := object{
+		"zone":   "checkout.shop.example",
+		"reason": "Database upgrade",
+		"from":   at(24 * time.Hour),
+		"to":     at(32 * time.Hour),
+	}
+	planned := ask("create-correction", input{path: one, body: upgrade})
+	r.do("reject-correction", input{path: planned})
+	r.do("list-corrections", input{path: one})
+	r.do("list-objective-corrections", input{path: path})
+	r.do("get-correction", input{path: incident})
+	r.do("delete-correction", input{path: incident})
+}
+
+// callTrafficRules tries rules on the lines of a log and stores them.
+func (r *recorder) callTrafficRules(s *story, log string) {
+	one := []string{s.account}
+	rules := []object{{"when": object{"edge": "429"}, "is": "bad"}, {"when": object{"edge": "5xx"}, "is": "bad"}}
+	r.do("get-traffic-rules", input{path: one})
+	r.do("preview-traffic-rules", input{path: one, body: object{
+		"format": "combined", "lines": strings.Split(strings.TrimSpace(log), "\n"), "rules": rules,
+	}})
+	r.do("replace-traffic-rules", input{path: one, body: object{
+		"properties": []object{{"zone": "checkout.shop.example", "rules": rules}},
+	}})
+	r.do("get-counting-rules", input{path: one, query: url.Values{"zone": {"checkout.shop.example"}}})
 }

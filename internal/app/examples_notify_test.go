@@ -91,7 +91,10 @@ func (r *recorder) callAlerts(s *story) {
 	alert := []string{s.account, "cardpay-3"}
 	r.do("acknowledge-alert", input{path: alert})
 	r.do("list-alerts", input{path: one, query: url.Values{"state": {"firing"}}})
+	text := object{"text": "The provider has an incident; the timeout is back at 5 s."}
+	note := r.id(r.do("create-alert-note", input{path: alert, body: text}))
 	r.do("get-alert", input{path: alert})
+	r.do("delete-alert-note", input{path: append(alert, note)})
 	r.do("withdraw-alert-acknowledgement", input{path: alert})
 	r.do("replay-alert", input{path: alert})
 	delivery := []string{s.account, list[len(list)-1].ID}

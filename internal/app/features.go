@@ -108,6 +108,7 @@ func (a *App) openFeature(ctx context.Context, r featureRow) error {
 		Cursors:    a.API.Cursors(),
 		Log:        a.Log,
 		Registerer: a.Registry,
+		Now:        a.now,
 		URL:        a.URL(),
 		Active:     a.Config.Has(r.Name),
 	}

@@ -52,7 +52,7 @@ func (p *pages) newsPage(ctx context.Context, who *web.Principal, accountID stri
 	if err != nil {
 		return data, err
 	}
-	list, err := p.newsSources().Since(ctx, accountID, who, time.Now().Add(-newsKept))
+	list, err := p.newsSources().Since(ctx, accountID, who, p.app.now().Add(-newsKept))
 	for _, n := range list {
 		row := newsRow{n, n.At.After(seen)}
 		if row.New {
@@ -80,8 +80,8 @@ func (p *pages) showNews(v *page.Visit) error {
 // newsSeen moves the mark of the visitor to the newest entry that their page showed, so that a later one stays new.
 func (p *pages) newsSeen(v *page.Visit) error {
 	until, err := time.Parse(time.RFC3339Nano, v.Field("until", 64))
-	if err != nil || until.After(time.Now()) {
-		until = time.Now()
+	if err != nil || until.After(p.app.now()) {
+		until = p.app.now()
 	}
 	if readsNews(v.Who) {
 		if err := p.app.Account.SetNewsSeen(v.Context(), v.Who.ID, v.Account, until); err != nil {
@@ -100,7 +100,7 @@ func (p *pages) bell(ctx context.Context, who *web.Principal, accountID string) 
 	seen, err := p.app.Account.NewsSeen(ctx, who.ID, accountID)
 	if err == nil {
 		since := seen
-		if oldest := time.Now().Add(-newsKept); since.Before(oldest) {
+		if oldest := p.app.now().Add(-newsKept); since.Before(oldest) {
 			since = oldest
 		}
 		var list []feature.News

@@ -34,6 +34,7 @@ type pages struct {
 func (a *App) openPages(version string) error {
 	u, err := ui.New(ui.Options{
 		Log:            a.Log,
+		Now:            a.now,
 		FrameAncestors: a.Config.PortalOrigins,
 		Extra: map[string]fs.FS{
 			"audit":              audit.Scripts(),
@@ -55,6 +56,7 @@ func (a *App) openPages(version string) error {
 		URL:     a.URL(),
 		Resolve: a.Account.ResolveAccount,
 		Denied:  a.Account.Denied,
+		Views:   a.Account.AddViews,
 		SignIn:  account.SignInURL,
 		Shell:   p.Shell,
 		Visited: p.rememberPlace,

@@ -21,6 +21,7 @@ func (a *App) newSLO(_ context.Context, env feature.Env) (feature.Feature, error
 		Zone:    a.Account.ResolveZone,
 		Changes: a.zoneChanges,
 		Zones:   a.zoneNames,
+		Aliases: a.zoneAliases,
 	})
 	if err != nil {
 		return feature.Feature{}, err
@@ -36,6 +37,12 @@ func (a *App) zoneNames(ctx context.Context, accountID string) ([]slo.ZoneName, 
 		list = append(list, slo.ZoneName{ID: z.ID, Name: z.Name})
 	}
 	return list, err
+}
+
+// zoneAliases lists the hostnames and origins of a property, which the form suggests.
+func (a *App) zoneAliases(ctx context.Context, accountID, zoneID string) ([]string, error) {
+	z, err := a.Account.FindZone(ctx, accountID, zoneID)
+	return z.Aliases, err
 }
 
 // zoneChanges lists the newest changes of a property, as marks on a chart. Views are left out, and a change set counts

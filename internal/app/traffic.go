@@ -13,6 +13,7 @@ func (a *App) newTraffic(_ context.Context, env feature.Env) (feature.Feature, e
 	a.Traffic, err = traffic.New(traffic.Config{
 		Env:        env,
 		Zone:       a.Account.EnsureZone,
+		FindZone:   a.Account.ResolveZone,
 		Account:    a.Account.ResolveAccount,
 		Closed:     a.Account.RefuseClosed,
 		Partitions: a.partitions(),

@@ -308,7 +308,7 @@ func TestOneAccountOnTwoPartitionsIsOneLog(t *testing.T) {
 func TestBelfrysOwnEventsAreStoredAndRefusedOnesSaidOut(t *testing.T) {
 	w := newWorld(t, "")
 	own := event.NewAudit(accountA, "create", "token", "t-1", "deploys").
-		By(event.AuditActor{Type: "user", ID: "u-1"}, "UI").Changed(nil, map[string]any{"a": 1})
+		By(event.AuditActor{Type: "user", ID: "u-1"}, "UI").Changed(nil, map[string]any{"a": 1}).At(time.Now())
 	good, err := json.Marshal(own)
 	if err != nil {
 		t.Fatal(err)

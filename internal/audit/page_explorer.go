@@ -248,7 +248,9 @@ func (p *pages) fillFrame(data *explorerPage, s state, known glossary) error {
 	}
 	data.Tabs = p.tabs(s.visit, "Events")
 	data.Unknown = strings.Join(s.unknown, ", ")
-	p.fillFilters(data, s)
+	if err := p.fillFilters(data, s); err != nil {
+		return err
+	}
 	q := withoutOpen(s.Request.URL.Query())
 	data.Live = s.base() + "/live" + query(q)
 	data.Toggles = toggles(s, q)
@@ -266,13 +268,14 @@ func (p *pages) fillFrame(data *explorerPage, s state, known glossary) error {
 }
 
 // fillFilters fills the bar above the list. A search or a new filter closes the open event; a chip keeps it.
-func (p *pages) fillFilters(data *explorerPage, s state) {
+func (p *pages) fillFilters(data *explorerPage, s state) error {
 	keys := filterKeys(s.Account)
 	list := &url.URL{Path: s.Request.URL.Path, RawQuery: withoutOpen(s.Request.URL.Query()).Encode()}
 	data.Filters = ui.NewFilters(list, "Search, or actor:ana product:shop", keys...)
 	data.Filters.Chips = ui.Chips(s.Request.URL, keys...)
 	data.Filters.Range = &s.period
 	p.nameChips(s.visit, data)
+	return s.Views("audit", &data.Filters)
 }
 
 // toggles are the switches next to the filters.

@@ -105,8 +105,7 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 				var list [][]byte
 				for range 200 {
 					e := event.NewAudit(accountA, "start", "alert", fmt.Sprint("alert-", own), "an origin fails").
-						By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
-					e.OccurredAt = start.Format(time.RFC3339Nano)
+						By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM").At(start)
 					value, err := json.Marshal(e)
 					if err != nil {
 						t.Fatal(err)
@@ -142,8 +141,7 @@ func TestAStormOfAlertsDecodesEachChangeOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		end := event.NewAudit(accountA, "erased", "record", accountA, "personal fields").
-			By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM")
-		end.OccurredAt = start.Format(time.RFC3339Nano)
+			By(event.AuditActor{Type: "system", ID: "belfry"}, "SYSTEM").At(start)
 		erased, err := json.Marshal(end)
 		if err != nil {
 			t.Fatal(err)

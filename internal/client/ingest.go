@@ -61,6 +61,21 @@ func (c *Client) SendCounts(ctx context.Context, account, key string, counts []b
 	return out, nil
 }
 
+// CountingRules reads how requests of a zone are counted, into out. known is false when
+// the server is of a version that has no such rules.
+func (c *Client) CountingRules(ctx context.Context, account, zone string, out any) (known bool, err error) {
+	path := "/accounts/" + url.PathEscape(account) + "/traffic/counting"
+	if zone != "" {
+		path += "?zone=" + url.QueryEscape(zone)
+	}
+	err = c.JSON(ctx, http.MethodGet, path, nil, out)
+	var p *Problem
+	if errors.As(err, &p) && p.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // Temporary reports whether a request that failed may succeed later.
 func Temporary(err error) bool {
 	var p *Problem

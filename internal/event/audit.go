@@ -83,16 +83,24 @@ type AuditRequest struct {
 // Product is the product of Belfry's own changes.
 const Product = "belfry"
 
-// NewAudit makes the event of a change to one of Belfry's own resources, now. A recorder adds actor and request.
+// NewAudit makes the event of a change to one of Belfry's own resources. A recorder adds id, time, actor and request.
 func NewAudit(account, action, resourceType, resourceID, resourceName string) Audit {
-	now := time.Now()
 	return Audit{
-		Account:    account,
-		ID:         id.At(now),
-		OccurredAt: now.UTC().Format("2006-01-02T15:04:05.000000Z"),
-		Action:     AuditAction{Type: action, Result: "success"},
-		Resource:   AuditResource{Product: Product, Type: resourceType, ID: resourceID, Name: resourceName},
+		Account:  account,
+		Action:   AuditAction{Type: action, Result: "success"},
+		Resource: AuditResource{Product: Product, Type: resourceType, ID: resourceID, Name: resourceName},
 	}
+}
+
+// At sets the id and the time of an event that has none yet.
+func (a Audit) At(t time.Time) Audit {
+	if a.ID == "" {
+		a.ID = id.At(t)
+	}
+	if a.OccurredAt == "" {
+		a.OccurredAt = t.UTC().Format("2006-01-02T15:04:05.000000Z")
+	}
+	return a
 }
 
 // Changed sets before and after, which must encode as JSON objects; nil leaves

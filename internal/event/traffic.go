@@ -1,5 +1,7 @@
 package event
 
+import "time"
+
 // Traffic counts the requests of one zone over one or more intervals: the value of [TopicTrafficSharded]. It is made
 // from the counts of products, with account and zone resolved.
 type Traffic struct {
@@ -21,3 +23,6 @@ type Count struct {
 	Bad         int64  `json:"bad"`                   // of these, failed (5xx; for another SLI, not good)
 	Unreachable int64  `json:"unreachable,omitempty"` // of the bad ones, the origin was not reached (521)
 }
+
+// LatencySLI is the SLI of requests that are good when they take at most the threshold: "latency:300ms".
+func LatencySLI(threshold time.Duration) string { return "latency:" + threshold.String() }

@@ -45,9 +45,6 @@ func (e Env) Complete(name string) (Env, error) {
 	if e.DB == nil {
 		return e, errors.New(name + ": DB is required")
 	}
-	if e.Record == nil {
-		e.Record = NewRecorder(Enqueue)
-	}
 	if e.Wake == nil {
 		e.Wake = func() {}
 	}
@@ -56,6 +53,9 @@ func (e Env) Complete(name string) (Env, error) {
 	}
 	if e.Now == nil {
 		e.Now = time.Now
+	}
+	if e.Record == nil {
+		e.Record = recorderAt(e.Now, Enqueue)
 	}
 	e.URL = strings.TrimSuffix(e.URL, "/")
 	return e, nil

@@ -186,6 +186,13 @@ func Best(query string, limit int, list []Match) []Match {
 	return found
 }
 
+// Searched reports whether a row passes the search of a list: its id is the query, or its texts have words that begin
+// with all words of the query.
+func Searched(query, id, title string, names ...string) bool {
+	query = strings.TrimSpace(clip(strings.ToValidUTF8(query, ""), MaxQuery))
+	return query == "" || len(Best(query, 1, []Match{{ID: id, Title: title, Names: names}})) > 0
+}
+
 func (m *Match) rank(query, folded string, words []string) int {
 	title := strings.ToLower(m.Title)
 	switch {

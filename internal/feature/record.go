@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -35,11 +36,14 @@ const (
 type Recorder func(ctx context.Context, tx *db.Tx, events ...event.Audit) error
 
 // NewRecorder returns a Recorder that completes each event (see [Complete]) and passes it to store.
-func NewRecorder(store Recorder) Recorder {
+func NewRecorder(store Recorder) Recorder { return recorderAt(time.Now, store) }
+
+// recorderAt is NewRecorder with a clock.
+func recorderAt(now func() time.Time, store Recorder) Recorder {
 	return func(ctx context.Context, tx *db.Tx, events ...event.Audit) error {
 		list := make([]event.Audit, len(events))
 		for i, e := range events {
-			list[i] = Complete(ctx, e)
+			list[i] = Complete(ctx, e.At(now()))
 		}
 		return store(ctx, tx, list...)
 	}

@@ -17,6 +17,7 @@ type AlertsQuery struct {
 	Zone     []string `query:"zone,explode" maxItems:"50" doc:"Id, name or alias of a property"`
 	Since    web.Time `query:"since" doc:"Started at or after this time"`
 	Before   web.Time `query:"before" doc:"Started before this time"`
+	Sort     string   `query:"sort" enum:"newest,longest,severity" default:"newest" doc:"longest: firing alerts first, the oldest of them first. longest and severity sort the newest 10,000 alerts that the filters select"`
 	web.Paging
 }
 
@@ -29,6 +30,7 @@ func (n *Feature) alertFilter(ctx context.Context, accountID string, in *AlertsQ
 		severities: in.Severity,
 		since:      in.Since.Time,
 		before:     in.Before.Time,
+		sort:       in.Sort,
 	}
 	for _, ref := range in.Zone {
 		z, err := n.Zone(ctx, accountID, ref)
@@ -46,6 +48,22 @@ func (n *Feature) alertFilter(ctx context.Context, accountID string, in *AlertsQ
 // AlertPath names an alert in a path.
 type AlertPath struct {
 	AlertID string `path:"alert_id" maxLength:"128" doc:"The id of any alert of the incident"`
+}
+
+// AlertNotePath names a note in a path.
+type AlertNotePath struct {
+	AlertPath
+	NoteID string `path:"note_id" maxLength:"64"`
+}
+
+// AlertNoteCreate is the request body for a note about an alert.
+type AlertNoteCreate struct {
+	Text string `json:"text" minLength:"1" maxLength:"2000"`
+}
+
+type alertNoteIn struct {
+	AlertPath
+	Body AlertNoteCreate
 }
 
 func pathEscape(s string) string { return url.PathEscape(s) }
@@ -66,8 +84,11 @@ func (n *Feature) registerAlerts(api *web.API) {
 			return web.Page[Alert]{}, err
 		}
 		name := "alerts " + f.account + " " + f.state
+		if f.sorted() {
+			name += " by " + f.sort
+		}
 		read := func(after web.Keyset, limit int) ([]Alert, error) { return n.alerts(ctx, f, after, limit) }
-		return web.ReadPage(n.Cursors, name, in.Paging, alertPosition, read)
+		return web.ReadPage(n.Cursors, name, in.Paging, f.position, read)
 	})
 	web.Get(api, web.Op{
 		Path:       base + "/{alert_id}",
@@ -110,6 +131,38 @@ func (n *Feature) registerAlerts(api *web.API) {
 			return Alert{}, err
 		}
 		return n.Unack(ctx, who, accountID, in.AlertID)
+	})
+	web.Post(api, web.Op{
+		Path:        base + "/{alert_id}/notes",
+		ID:          "create-alert-note",
+		Errors:      []errs.Code{errs.CodeLimit},
+		Tag:         tag,
+		Summary:     "Write a note about an alert",
+		Permission:  web.AnyPermission,
+		Description: "Everyone who may read the alert sees it. Needs notifications:write or deliveries:replay.",
+		Idempotent:  true,
+	}, func(ctx context.Context, in *alertNoteIn) (AlertNote, error) {
+		who := web.CurrentPrincipal(ctx)
+		accountID := web.Account(ctx).ID
+		if err := checkAck(who, accountID); err != nil {
+			return AlertNote{}, err
+		}
+		return n.CreateNote(ctx, who, accountID, in.AlertID, in.Body.Text)
+	})
+	web.Delete(api, web.Op{
+		Path:        base + "/{alert_id}/notes/{note_id}",
+		ID:          "delete-alert-note",
+		Tag:         tag,
+		Summary:     "Delete a note about an alert",
+		Permission:  web.AnyPermission,
+		Description: "Notes of others need notifications:write.",
+	}, func(ctx context.Context, in *AlertNotePath) (Identified, error) {
+		who := web.CurrentPrincipal(ctx)
+		accountID := web.Account(ctx).ID
+		if err := checkAck(who, accountID); err != nil {
+			return Identified{}, err
+		}
+		return Identified{in.NoteID}, n.DeleteNote(ctx, who, accountID, in.AlertID, in.NoteID)
 	})
 	web.Post(api, web.Op{
 		Path:       base + "/{alert_id}/replay",

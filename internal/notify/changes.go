@@ -3,6 +3,8 @@ package notify
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,22 +14,13 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ingest"
 )
 
-// The changes that preceded an alert are looked up once, outside of any
-// transaction: before its first message is sent, for a limited time, and in the
-// background when that time was too short.
+// The changes that preceded an alert are looked up once, outside of any transaction:
+// before it is stored, for a limited time. Where that time was too short, they are
+// looked up before its first message is sent, again for a limited time, and in the
+// background.
 
 // maxChanges limits the changes that are stored with an alert; the rest are counted.
 const maxChanges = 5
-
-// sharedChanges is one lookup for all alerts of a batch that have the same result.
-// It begins after the commit of the batch, so that no change that was recorded
-// before any of its alerts can be missed.
-type sharedChanges struct {
-	mu   sync.Mutex // guards what follows; held while it is asked
-	done bool
-	list []Change
-	more int
-}
 
 // changesKey holds everything that the changes before an alert depend on. The
 // beginning of a condition is known to no more than a second.
@@ -37,69 +30,122 @@ type changesKey struct {
 	began         int64 // seconds
 }
 
-// shareChanges lets the alerts of a batch with the same key share one lookup.
-func shareChanges(list []*prepared) {
-	shared := map[changesKey]*sharedChanges{}
+// findPreceding looks up the changes before the alerts of a request or of a batch of
+// records; alerts with the same key share one lookup. Alerts without a result by the
+// deadline are stored with their changes pending. The lookups are in progress until the
+// caller calls stored.
+func (n *Feature) findPreceding(ctx context.Context, list []*prepared) (stored func()) {
+	if n.Changes == nil {
+		return func() {}
+	}
+	stored = n.lookups.begin()
+	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes/5)
+	defer cancel()
+	shared := map[changesKey]*foundChanges{}
 	for _, p := range list {
-		if p.status != ingest.Accepted || p.rootKey != p.key {
+		if p.status == ingest.Rejected || p.alert.Event == event.AlertEnd {
 			continue
 		}
-		key := changesKey{account: p.alert.Account, zone: p.zone.ID, began: p.began.Unix()}
-		if p.alert.Resource != nil {
-			key.resource = *p.alert.Resource
+		q := p.changesQuery()
+		key := changesKey{account: q.Account, zone: q.Zone, resource: q.Resource, began: q.Began.Unix()}
+		found, asked := shared[key]
+		if !asked && ctx.Err() == nil {
+			var err error
+			if found, err = n.ask(ctx, q); err != nil && ctx.Err() == nil {
+				n.Log.Warn("the changes before an alert are not found yet", "alert", p.alert.ID, "error", err)
+			}
+			shared[key] = found
 		}
-		if shared[key] == nil {
-			shared[key] = &sharedChanges{}
-		}
-		p.changes = shared[key]
+		p.changes = found
 	}
+	return stored
 }
 
-// ask returns the result, and looks it up when this is the first call or the
-// earlier ones failed.
-func (s *sharedChanges) ask(ctx context.Context, n *Feature, q ChangesQuery) ([]Change, int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.done {
-		list, more, err := n.Changes(ctx, q)
-		if err != nil {
-			return nil, 0, err
-		}
-		s.done = true
-		s.list = list
-		s.more = more
+func (p *prepared) changesQuery() ChangesQuery {
+	q := ChangesQuery{Account: p.alert.Account, Zone: p.zone.ID, Began: p.began, Until: p.at, Limit: maxChanges}
+	if p.alert.Resource != nil {
+		q.Resource = *p.alert.Resource
 	}
-	return s.list, s.more, nil
+	return q
+}
+
+// ask returns nil with an error.
+func (n *Feature) ask(ctx context.Context, q ChangesQuery) (*foundChanges, error) {
+	list, more, err := n.Changes(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > maxChanges {
+		more += len(list) - maxChanges
+		list = list[:maxChanges]
+	}
+	if list == nil {
+		list = []Change{}
+	}
+	return &foundChanges{list, more}, nil
 }
 
 // lookups are the lookups in progress.
 type lookups struct {
-	mu    sync.Mutex
-	calls map[string]*lookup // by alert
-	done  sync.WaitGroup     // of lookups in progress; upkeep waits for them
+	mu     sync.Mutex
+	calls  map[string]*lookup         // by alert
+	before map[chan struct{}]struct{} // of alerts that are not stored yet; closed when they are
+	done   sync.WaitGroup             // of lookups in progress; upkeep waits for them
 }
 
-// lookup is a lookup in progress. answer is set before answered is closed, and
-// nil when the lookup failed; done is closed when the answer is stored.
+// begin registers lookups for alerts that are not stored yet; the function ends them.
+func (l *lookups) begin() (end func()) {
+	done := make(chan struct{})
+	l.mu.Lock()
+	l.before[done] = struct{}{}
+	l.mu.Unlock()
+	return func() {
+		l.mu.Lock()
+		delete(l.before, done)
+		l.mu.Unlock()
+		close(done)
+	}
+}
+
+// open returns the lookups in progress: each channel is closed when one has ended.
+func (l *lookups) open() (list []chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.calls {
+		list = append(list, c.done)
+	}
+	return slices.AppendSeq(list, maps.Keys(l.before))
+}
+
+// lookup is a lookup in progress for an alert that is stored. answer is set before
+// answered is closed, and nil when the lookup failed; done is closed when the answer is
+// stored.
 type lookup struct {
 	answered, done chan struct{}
 	answer         *foundChanges
 }
 
-// foundChanges is a result that is not stored yet.
+// foundChanges is the result of a lookup. It is never changed.
 type foundChanges struct {
-	key  string
 	list []Change
 	more int
 }
 
-func (f *foundChanges) store(ctx context.Context, tx *db.Tx) error {
-	list, err := json.Marshal(f.list)
+func (f *foundChanges) encode() ([]byte, error) {
+	if len(f.list) == 0 {
+		return []byte("[]"), nil
+	}
+	return json.Marshal(f.list)
+}
+
+// store attaches the result to an alert that was stored without it.
+func (f *foundChanges) store(ctx context.Context, tx *db.Tx, key string) error {
+	list, err := f.encode()
 	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE alert SET changes = $2, changes_more = $3, changes_state = 'found' WHERE alert_key = $1`,
-		f.key, list, f.more)
+		key, list, f.more)
 	return err
 }
 
@@ -110,9 +156,12 @@ func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *foundCha
 	if it.Payload != it.Subject || n.Changes == nil {
 		return nil
 	}
+	if p := outgoingOf(it).alert; p != nil && p.changes != nil {
+		return p.changes
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes)
 	defer cancel()
-	c := n.lookUp(ctx, it.Subject, outgoingOf(it).alert)
+	c := n.lookUp(ctx, it.Subject)
 	select {
 	case <-c.answered:
 		return c.answer
@@ -121,10 +170,9 @@ func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *foundCha
 	}
 }
 
-// lookUp starts a lookup, or joins the one in progress. The result is stored also
-// when all callers have stopped waiting. p is the alert when it was just stored by
-// this process, so that it need not be read; otherwise nil.
-func (n *Feature) lookUp(ctx context.Context, key string, p *prepared) *lookup {
+// lookUp starts a lookup for a stored alert, or joins the one in progress. The result
+// is stored also when all callers have stopped waiting.
+func (n *Feature) lookUp(ctx context.Context, key string) *lookup {
 	n.lookups.mu.Lock()
 	defer n.lookups.mu.Unlock()
 	if c := n.lookups.calls[key]; c != nil {
@@ -132,15 +180,10 @@ func (n *Feature) lookUp(ctx context.Context, key string, p *prepared) *lookup {
 	}
 	c := &lookup{answered: make(chan struct{}), done: make(chan struct{})}
 	n.lookups.calls[key] = c
-	if p != nil && p.asked {
-		p = nil // it may have the changes already
-	} else if p != nil {
-		p.asked = true
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	n.lookups.done.Go(func() {
 		defer cancel()
-		if err := n.findChanges(ctx, key, p, c); err != nil {
+		if err := n.findChanges(ctx, key, c); err != nil {
 			n.Log.Warn("the changes before an alert are not found yet", "alert", key, "error", err)
 		}
 		n.lookups.mu.Lock()
@@ -153,50 +196,23 @@ func (n *Feature) lookUp(ctx context.Context, key string, p *prepared) *lookup {
 
 // findChanges looks the changes up, passes them to the callers that wait for c, and
 // stores them.
-func (n *Feature) findChanges(ctx context.Context, key string, p *prepared, c *lookup) error {
-	answer, err := n.askChanges(ctx, key, p)
+func (n *Feature) findChanges(ctx context.Context, key string, c *lookup) error {
+	answer, err := n.askChanges(ctx, key)
 	c.answer = answer
 	close(c.answered)
 	if err != nil || answer == nil {
 		return err
 	}
-	return n.queue.Commit(ctx, answer.store)
+	return n.queue.Commit(ctx, func(ctx context.Context, tx *db.Tx) error { return answer.store(ctx, tx, key) })
 }
 
 // askChanges returns nil when the alert has its changes already.
-func (n *Feature) askChanges(ctx context.Context, key string, p *prepared) (*foundChanges, error) {
-	var q ChangesQuery
-	if p != nil {
-		q = ChangesQuery{Account: p.alert.Account, Zone: p.zone.ID, Began: p.began, Until: p.at, Limit: maxChanges}
-		if p.alert.Resource != nil {
-			q.Resource = *p.alert.Resource
-		}
-	} else {
-		var pending bool
-		var err error
-		if q, pending, err = n.changesQuery(ctx, key); err != nil || !pending {
-			return nil, err
-		}
-	}
-	var list []Change
-	var more int
-	var err error
-	if p != nil && p.changes != nil {
-		list, more, err = p.changes.ask(ctx, n, q)
-	} else {
-		list, more, err = n.Changes(ctx, q)
-	}
-	if err != nil {
+func (n *Feature) askChanges(ctx context.Context, key string) (*foundChanges, error) {
+	q, pending, err := n.changesQuery(ctx, key)
+	if err != nil || !pending {
 		return nil, err
 	}
-	if len(list) > maxChanges {
-		more += len(list) - maxChanges
-		list = list[:maxChanges]
-	}
-	if list == nil {
-		list = []Change{}
-	}
-	return &foundChanges{key, list, more}, nil
+	return n.ask(ctx, q)
 }
 
 func (n *Feature) changesQuery(ctx context.Context, key string) (q ChangesQuery, pending bool, err error) {
@@ -242,7 +258,7 @@ func (n *Feature) findMissing(ctx context.Context) error {
 	}
 	for _, key := range keys {
 		select {
-		case <-n.lookUp(ctx, key, nil).done:
+		case <-n.lookUp(ctx, key).done:
 		case <-ctx.Done():
 			return nil
 		}

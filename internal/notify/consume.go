@@ -41,6 +41,8 @@ func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 			rejects = append(rejects, n.reject(p, "kafka", p.raw, p.source))
 		}
 	}
+	stored := n.findPreceding(ctx, list)
+	defer stored()
 	// A conflict is found while storing; its reject is written in the same transaction.
 	return n.storeAlerts(ctx, list, rejects, func(ctx context.Context, tx *db.Tx) error {
 		if err := b.Commit(ctx, tx); err != nil {
@@ -54,24 +56,20 @@ func (n *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 // teams. They are compared with the stored alerts and with the earlier records of
 // the batch.
 func (n *Feature) rejectConflicts(ctx context.Context, tx *db.Tx, b *bus.Batch, list []*prepared) error {
-	s := &storing{n: n, tx: tx}
-	type name struct {
-		account, id string
-		own         bool
+	s := n.newStoring(tx)
+	if err := s.readKnown(ctx, list); err != nil {
+		return err
 	}
-	first := map[name]*prepared{}
+	first := map[alertName]*prepared{}
 	var rejects []event.Reject
 	for i, p := range list {
 		if p.status == ingest.Rejected {
 			continue
 		}
 		probe := *p
-		if _, err := s.known(ctx, &probe); err != nil {
-			return err
-		}
-		key := name{p.alert.Account, p.alert.ID, p.own()}
-		if earlier := first[key]; earlier == nil {
-			first[key] = p
+		s.known(&probe)
+		if earlier := first[p.name()]; earlier == nil {
+			first[p.name()] = p
 		} else if !bytes.Equal(earlier.digest, p.digest) && probe.status != ingest.Conflict {
 			probe.status = ingest.Conflict
 			probe.faults = conflictOf(p)

@@ -58,11 +58,10 @@ type prepared struct {
 	// Set by the store, again in each run of the transaction.
 	key, rootKey string
 	queued       []*delivery.Item
-	crossed      bool // its correlation id belongs to an open alert of another type
+	root         *opening // of an end: the alert that it ends
+	crossed      bool     // its correlation id belongs to an open alert of another type
 
-	changes *sharedChanges // the lookup of the batch; set after the commit
-
-	asked bool // the changes before it were looked up; guarded by the lookups' mutex
+	changes *foundChanges // that preceded it; nil = not found yet
 }
 
 // sender identifies the source of an alert.

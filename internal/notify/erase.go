@@ -35,15 +35,9 @@ func (n *Feature) Erased(ctx context.Context, account string, events map[string]
 // awaitLookups waits for the lookups in progress: they may have read the events
 // before the erasure.
 func (n *Feature) awaitLookups(ctx context.Context) {
-	n.lookups.mu.Lock()
-	var open []*lookup
-	for _, c := range n.lookups.calls {
-		open = append(open, c)
-	}
-	n.lookups.mu.Unlock()
-	for _, c := range open {
+	for _, done := range n.lookups.open() {
 		select {
-		case <-c.done:
+		case <-done:
 		case <-ctx.Done():
 		}
 	}

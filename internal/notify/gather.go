@@ -55,33 +55,46 @@ func (x *alertEvent) audit() event.Audit {
 	return e
 }
 
-// firstDelivery notes for the audit log the first delivery of an alert.
-func (n *Feature) firstDelivery(ctx context.Context, tx *db.Tx, r *recording, o *delivery.Outcome) error {
+// firstDeliveries notes which alerts had their first delivery, for the audit log too.
+func (n *Feature) firstDeliveries(ctx context.Context, tx *db.Tx, list []*delivery.Outcome) (first []alertEvent, err error) {
+	now := n.Now()
+	rows := make([][]any, len(list))
+	for i, o := range list {
+		rows[i] = []any{o.Item.Subject, now.UnixMicro()}
+	}
+	notified := map[string]bool{}
+	err = tx.Join(ctx, []string{"alert_key", "at"}, rows, `INSERT INTO notified (alert_key, at)
+		SELECT alert_key, at FROM input WHERE TRUE ON CONFLICT (alert_key) DO NOTHING RETURNING alert_key`,
+		func(row db.Row) error {
+			key, err := db.ScanText(row)
+			notified[key] = true
+			return err
+		})
+	for _, o := range list {
+		if notified[o.Item.Subject] {
+			delete(notified, o.Item.Subject) // the others of the batch are not the first
+			first = append(first, firstDelivery(o, now))
+		}
+	}
+	return first, err
+}
+
+func firstDelivery(o *delivery.Outcome, now time.Time) alertEvent {
 	it := o.Item
 	m := o.Message.(*Message)
-	now := n.Now()
-	x := alertEvent{at: now}
-	var summary string
-	err := tx.QueryRow(ctx, `UPDATE alert SET told_at = $2 WHERE alert_key = $1 AND told_at = 0
-		RETURNING id, summary, zone_id, zone_name, type`, it.Subject, now.UnixMicro()).
-		Scan(&x.id, &summary, &x.zone, &x.zoneName, &x.alertType)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil // an earlier message arrived
+	return alertEvent{
+		alertGroup: alertGroup{it.Tenant, m.root.zone.ID, m.root.kind, "deliver"},
+		zoneName:   m.root.zone.Name,
+		id:         m.root.id,
+		name:       cmp.Or(m.Subject, m.root.summary),
+		at:         now,
+		metadata: map[string]any{
+			"destination":    cmp.Or(m.Name, it.Destination),
+			"policy":         m.Policy,
+			"delivery_id":    it.ID,
+			"correlation_id": it.Lane,
+		},
 	}
-	if err != nil {
-		return err
-	}
-	x.account = it.Tenant
-	x.action = "deliver"
-	x.name = cmp.Or(m.Subject, summary)
-	x.metadata = map[string]any{
-		"destination":    cmp.Or(m.Name, it.Destination),
-		"policy":         m.Policy,
-		"delivery_id":    it.ID,
-		"correlation_id": it.Lane,
-	}
-	r.first = append(r.first, x)
-	return nil
 }
 
 // recordAlerts records or gathers the events of a transaction, and reports

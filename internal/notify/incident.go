@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -18,30 +17,12 @@ import (
 // they arrived. Where a sender leaves occurred_at out, or two times are equal, the
 // order of arrival holds.
 
-// opening is the alert that opened an incident, as far as later alerts need it.
-type opening struct {
-	key, id, summary, severity string
-	kind                       string // alert type
-	event                      event.AlertEvent
-	zone                       Zone
-	resource                   *event.AlertResource
-	at, ended                  time.Time
-	decision                   []PolicyResult
-	unmatched                  string
-}
-
-// correlation is the stored state of a correlation id. At most one of open and last
-// is set: the incident that fires, or the one that ended last.
-type correlation struct {
-	open, last *opening
-	started    time.Time // the newest start of open
-}
-
 // entry is the result of an alert: its state, the decision, and the messages.
 type entry struct {
 	state     string
 	ended     time.Time // of an alert that has ended when it is stored
 	decision  []PolicyResult
+	encoded   []byte // decision as JSON; nil = it is not encoded yet
 	sends     []sending
 	unmatched string
 }
@@ -78,9 +59,7 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 		if err := s.evaluatePolicies(ctx, p, e, nil); err != nil {
 			return nil, err
 		}
-		if err := s.setIncident(ctx, p, p.key, "", at); err != nil {
-			return nil, err
-		}
+		s.setIncident(p, p.key, "", at)
 		s.started(p)
 		return e, nil
 	case c.open != nil && p.timed && at.Before(c.started):
@@ -101,7 +80,8 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 	if c.last != nil && c.last.ended.After(at) {
 		return e, nil
 	}
-	return e, s.setIncident(ctx, p, "", p.key, time.Time{})
+	s.setIncident(p, "", p.key, time.Time{})
+	return e, nil
 }
 
 // opensOwn returns the type of Belfry's own alert that is open under the
@@ -109,6 +89,11 @@ func (s *storing) place(ctx context.Context, p *prepared) (*entry, error) {
 func (s *storing) opensOwn(ctx context.Context, p *prepared) (kind string, err error) {
 	if p.own() {
 		return "", nil
+	}
+	if s.touched[incidentKey{p.alert.Account, p.alert.Correlation, true}] {
+		if err := s.flush(ctx); err != nil {
+			return "", err
+		}
 	}
 	err = s.tx.QueryRow(ctx, `SELECT a.type FROM cause c JOIN alert a ON a.alert_key = c.open_key
 		WHERE c.account_id = $1 AND c.correlation_id = $2 AND c.own`, p.alert.Account, p.alert.Correlation).Scan(&kind)
@@ -126,51 +111,6 @@ func (s *storing) occurred(p *prepared) time.Time {
 	return p.at
 }
 
-// correlation reads the state of an alert's correlation id.
-func (s *storing) correlation(ctx context.Context, p *prepared) (*correlation, error) {
-	c := &correlation{}
-	r := &opening{}
-	var started, at, ended int64
-	var eventName, state string
-	var content, decision []byte
-	err := s.tx.QueryRow(ctx, `SELECT c.started_at, a.alert_key, a.id, a.type, a.event, a.state, a.summary, a.severity,
-			a.zone_id, a.zone_name, a.environment, a.occurred_at, a.ended_at, a.content, a.decision, a.unmatched
-		FROM cause c JOIN alert a ON a.alert_key = CASE WHEN c.open_key <> '' THEN c.open_key ELSE c.last_key END
-		WHERE c.account_id = $1 AND c.correlation_id = $2 AND c.own = $3`, p.alert.Account, p.alert.Correlation, p.own()).
-		Scan(&started, &r.key, &r.id, &r.kind, &eventName, &state, &r.summary, &r.severity,
-			&r.zone.ID, &r.zone.Name, &r.zone.Environment, &at, &ended, &content, &decision, &r.unmatched)
-	if errors.Is(err, sql.ErrNoRows) {
-		return c, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	r.event = event.AlertEvent(eventName)
-	r.at = time.UnixMicro(at).UTC()
-	r.ended = time.UnixMicro(ended).UTC()
-	c.started = time.UnixMicro(started).UTC()
-	if state == stateFiring {
-		c.open = r
-	} else {
-		c.last = r
-	}
-	var sent event.Alert
-	err = errors.Join(json.Unmarshal(content, &sent), json.Unmarshal(decision, &r.decision))
-	r.resource = sent.Resource
-	return c, err
-}
-
-func (s *storing) setIncident(ctx context.Context, p *prepared, open, last string, started time.Time) error {
-	at := int64(0)
-	if !started.IsZero() {
-		at = started.UnixMicro()
-	}
-	_, err := s.tx.Exec(ctx, `UPDATE cause SET open_key = $3, last_key = $4, started_at = $5
-		WHERE account_id = $1 AND correlation_id = $2 AND own = $6`,
-		p.alert.Account, p.alert.Correlation, open, last, at, p.own())
-	return err
-}
-
 // repeat handles a start of an incident that already fires. No policy sends twice, but
 // policies that have not sent are evaluated again: the severity, the filters or the zones
 // of the alert may have changed, and so may the policies.
@@ -185,7 +125,7 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *en
 	if err := p.inherit(open); err != nil {
 		return err
 	}
-	notified, err := s.notifiedBy(ctx, open.key)
+	notified, err := s.notifiedBy(ctx, p, open.key)
 	if err != nil {
 		return err
 	}
@@ -217,7 +157,8 @@ func (s *storing) repeat(ctx context.Context, p *prepared, c *correlation, e *en
 	if err := s.refresh(ctx, p, open, merged); err != nil {
 		return err
 	}
-	return s.setIncident(ctx, p, open.key, "", latest(c.started, s.occurred(p)))
+	s.setIncident(p, open.key, "", latest(c.started, s.occurred(p)))
+	return nil
 }
 
 // inherit fills in the property and severity that a later alert of an incident
@@ -254,8 +195,8 @@ func (s *storing) refresh(ctx context.Context, p *prepared, open *opening, decis
 }
 
 // notifiedBy returns the policies that have a delivery of an incident's start.
-func (s *storing) notifiedBy(ctx context.Context, rootKey string) (map[string]bool, error) {
-	list, err := s.startDeliveries(ctx, rootKey)
+func (s *storing) notifiedBy(ctx context.Context, p *prepared, rootKey string) (map[string]bool, error) {
+	list, err := s.startDeliveries(ctx, p, rootKey)
 	if err != nil {
 		return nil, err
 	}
@@ -284,9 +225,7 @@ func (s *storing) startAfterEnd(ctx context.Context, p *prepared, last *opening,
 	if err != nil {
 		return err
 	}
-	if err := s.setIncident(ctx, p, "", p.key, time.Time{}); err != nil {
-		return err
-	}
+	s.setIncident(p, "", p.key, time.Time{})
 	s.started(p)
 	s.ended(p, p.alert.ID, p.subjectTitle(), p.at, last.ended)
 	return nil
@@ -306,15 +245,10 @@ func (s *storing) end(ctx context.Context, p *prepared, c *correlation, e *entry
 	if len(e.sends) == 0 {
 		e.unmatched = "no message about its start was sent"
 	}
+	p.root = open
 	ended := latest(s.occurred(p), open.at)
-	_, err := s.tx.Exec(ctx, `UPDATE alert SET state = $2, ended_at = $3 WHERE alert_key = $1`,
-		open.key, stateEnded, ended.UnixMicro())
-	if err != nil {
-		return err
-	}
-	if err := s.setIncident(ctx, p, "", open.key, time.Time{}); err != nil {
-		return err
-	}
+	s.endings = append(s.endings, []any{open.key, stateEnded, ended.UnixMicro()})
+	s.setIncident(p, "", open.key, time.Time{})
 	name := subjectTitle(open.resource, p.kind.Title, cmp.Or(open.summary, p.title()))
 	s.ended(p, open.id, name, open.at, ended)
 	return nil
@@ -353,75 +287,4 @@ func latest(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// evaluatePolicies evaluates the policies of the alert's type, except those in
-// notified, and writes into e what is sent and why not.
-func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, notified map[string]bool) error {
-	attr := p.attributes()
-	for i := range s.policies[p.alert.Account] {
-		policy := &s.policies[p.alert.Account][i]
-		if policy.AlertType != p.alert.Type || notified[policy.ID] {
-			continue
-		}
-		considered, sends, err := s.consider(ctx, p, policy, attr)
-		if err != nil {
-			return err
-		}
-		e.decision = append(e.decision, considered)
-		e.sends = append(e.sends, sends...)
-	}
-	switch {
-	case len(e.decision) == 0:
-		e.unmatched = fmt.Sprintf("the account has no policy for alerts of the type %s", p.alert.Type)
-	case !slices.ContainsFunc(e.decision, func(c PolicyResult) bool { return c.Matched }):
-		e.unmatched = fmt.Sprintf("no policy matched: %s %s", quoted(e.decision[0].Policy), e.decision[0].Why)
-		if len(e.decision) > 1 {
-			e.unmatched = fmt.Sprintf("none of %d policies matched", len(e.decision))
-		}
-	}
-	return nil
-}
-
-// consider evaluates one policy.
-func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, attr *attributes) (
-	c PolicyResult, sends []sending, err error,
-) {
-	var last time.Time
-	if policy.AlertInterval != "" {
-		if last, err = s.lastNotified(ctx, policy.ID, attr.subject); err != nil {
-			return c, nil, err
-		}
-	}
-	matched, why, hold := evaluate(policy, attr, last, p.at)
-	c = PolicyResult{PolicyID: policy.ID, Policy: policy.Name, Matched: matched, Why: why}
-	if !matched {
-		return c, nil, nil
-	}
-	targets, err := s.targets(ctx, policy)
-	if err != nil {
-		return c, nil, err
-	}
-	if len(targets) == 0 {
-		c.Matched = false
-		c.Why = "it has no destination"
-		return c, nil, nil
-	}
-	held := hold.After(s.now)
-	if policy.AlertInterval != "" && !held {
-		// A held message counts when it is sent: its alert may end before.
-		if err := markNotified(ctx, s.tx, policy.ID, attr.subject, latest(p.at, hold)); err != nil {
-			return c, nil, err
-		}
-	}
-	for _, t := range targets {
-		x := sending{policyID: policy.ID, policy: policy.Name, target: t}
-		if held {
-			x.hold = hold
-			x.heldFor = attr.subject
-			x.why = "held back until " + formatTime(hold) + ": " + c.Why
-		}
-		sends = append(sends, x)
-	}
-	return c, sends, nil
 }

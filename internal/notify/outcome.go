@@ -1,10 +1,10 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -13,28 +13,36 @@ import (
 
 // recording gathers the changes of one transaction of outcomes.
 type recording struct {
-	marks map[string]*destinationMark // by destination
-	first []alertEvent                // first deliveries, for the audit log
+	marks    map[string]*destinationMark // by destination
+	notified map[told]int64              // when policies with an interval notified
+	arrived  []*delivery.Outcome         // messages about starts and notices that arrived
 }
 
 // recordOutcomes keeps the health of destinations, the intervals of policies and
 // the first deliveries of alerts. It is the engine's Record.
 func (n *Feature) recordOutcomes(ctx context.Context, tx *db.Tx, list []*delivery.Outcome) (after func(), err error) {
-	r := &recording{marks: map[string]*destinationMark{}}
+	r := &recording{marks: map[string]*destinationMark{}, notified: map[told]int64{}}
 	for _, o := range list {
-		if err := n.recordOutcome(ctx, tx, r, o); err != nil {
-			return nil, err
-		}
+		r.add(o)
 	}
+	if err := markNotified(ctx, tx, r.notified); err != nil {
+		return nil, err
+	}
+	first, err := n.firstDeliveries(ctx, tx, r.arrived)
+	if err != nil {
+		return nil, err
+	}
+	n.health.skip(r.marks, n.Now())
 	changed, err := n.markDestinations(ctx, tx, r.marks)
 	if err != nil {
 		return nil, err
 	}
-	recorded, err := n.recordAlerts(ctx, tx, r.first)
+	recorded, err := n.recordAlerts(ctx, tx, first)
 	if err != nil {
 		return nil, err
 	}
 	return func() {
+		n.health.written(r.marks)
 		if len(changed) > 0 {
 			n.destinationCache.Evict(changed...)
 		}
@@ -44,9 +52,9 @@ func (n *Feature) recordOutcomes(ctx context.Context, tx *db.Tx, list []*deliver
 	}, nil
 }
 
-func (n *Feature) recordOutcome(ctx context.Context, tx *db.Tx, r *recording, o *delivery.Outcome) error {
+func (r *recording) add(o *delivery.Outcome) {
 	if !o.Verdict.Made() {
-		return nil
+		return
 	}
 	it := o.Item
 	data := outgoingOf(it)
@@ -58,86 +66,28 @@ func (n *Feature) recordOutcome(ctx context.Context, tx *db.Tx, r *recording, o 
 	}
 	mark.add(o)
 	if data.HeldFor != "" && it.Attempts == 0 {
-		if err := markNotified(ctx, tx, data.PolicyID, data.HeldFor, o.At); err != nil {
-			return err
-		}
+		key := told{data.PolicyID, data.HeldFor}
+		r.notified[key] = max(r.notified[key], o.At.UnixMicro())
 	}
 	starts := data.Event == event.AlertStart || data.Event == event.AlertNotice
-	if o.Verdict.State != delivery.StateDelivered || !starts {
-		return nil
-	}
-	return n.firstDelivery(ctx, tx, r, o)
-}
-
-// destinationMark is the health of one destination after a batch of attempts.
-type destinationMark struct {
-	account, name string
-	success       int64
-	failure       int64
-	state         string // "" = unchanged
-	why           string
-}
-
-func (m *destinationMark) add(o *delivery.Outcome) {
-	v := &o.Verdict
-	ended := o.At.Add(o.Took)
-	if v.State == delivery.StateDelivered {
-		m.success = max(m.success, ended.UnixMicro())
-	} else if v.Pause == 0 && v.State != delivery.StateKept {
-		m.failure = max(m.failure, ended.UnixMicro())
-	}
-	if v.Mark != "" {
-		m.state = v.Mark
-		m.why = v.Why
+	if o.Verdict.State == delivery.StateDelivered && starts {
+		r.arrived = append(r.arrived, o)
 	}
 }
 
-// markDestinations writes health and state, and returns the destinations whose
-// state changed. They are locked in the order of their ids.
-func (n *Feature) markDestinations(
-	ctx context.Context, tx *db.Tx, marks map[string]*destinationMark,
-) (changed []string, err error) {
-	for _, destinationID := range slices.Sorted(maps.Keys(marks)) {
-		m := marks[destinationID]
-		_, err := tx.Exec(ctx, `UPDATE destination SET
-				last_success = CASE WHEN $2 > last_success THEN $2 ELSE last_success END,
-				last_failure = CASE WHEN $3 > last_failure THEN $3 ELSE last_failure END
-			WHERE id = $1`, destinationID, m.success, m.failure)
-		if err != nil {
-			return nil, err
-		}
-		if m.state == "" {
-			continue
-		}
-		rows, err := tx.Exec(ctx, `UPDATE destination SET state = $2, state_why = $3, state_at = $4
-			WHERE id = $1 AND state <> $2 AND state <> 'disabled'`, destinationID, m.state, m.why, n.Now().UnixMicro())
-		if err != nil {
-			return nil, err
-		}
-		if rows == 0 {
-			continue
-		}
-		changed = append(changed, destinationID)
-		err = n.recordByBelfry(ctx, tx,
-			event.NewAudit(m.account, stateActions[m.state], resourceDestination, destinationID, m.name), m.why)
-		if err != nil {
-			return nil, err
-		}
+// told is a policy and the subject of which it notified, for the policy's interval.
+type told struct{ policy, subject string }
+
+// markNotified writes when policies notified of subjects; the newest time stays. Rows
+// are locked in the order of their keys.
+func markNotified(ctx context.Context, tx *db.Tx, list map[told]int64) error {
+	order := slices.SortedFunc(maps.Keys(list), func(a, b told) int {
+		return cmp.Or(cmp.Compare(a.policy, b.policy), cmp.Compare(a.subject, b.subject))
+	})
+	rows := make([][]any, len(order))
+	for i, key := range order {
+		rows[i] = []any{key.policy, key.subject, list[key]}
 	}
-	return changed, nil
-}
-
-// stateActions are the audit actions by the new state of a destination.
-var stateActions = map[string]string{
-	delivery.DestinationOK:       "recover",
-	delivery.DestinationBroken:   "break",
-	delivery.DestinationDisabled: "disable",
-}
-
-// markNotified writes when a policy notified of a subject; the newest time stays.
-func markNotified(ctx context.Context, tx *db.Tx, policyID, subject string, at time.Time) error {
-	_, err := tx.Exec(ctx, `INSERT INTO told (policy_id, subject, at) VALUES ($1, $2, $3)
-		ON CONFLICT (policy_id, subject) DO UPDATE
-		SET at = CASE WHEN excluded.at > told.at THEN excluded.at ELSE told.at END`, policyID, subject, at.UnixMicro())
-	return err
+	return tx.Insert(ctx, "told", []string{"policy_id", "subject", "at"}, `ON CONFLICT (policy_id, subject) DO UPDATE
+		SET at = CASE WHEN excluded.at > told.at THEN excluded.at ELSE told.at END`, rows)
 }

@@ -23,13 +23,18 @@ var flashes = page.Flashes{
 	"unacked":          "Acknowledgement withdrawn.",
 	"acked-all":        "Alerts acknowledged.",
 	"unacked-all":      "Acknowledgements withdrawn.",
+	"note-created":     "Note added.",
+	"note-deleted":     "Note deleted.",
 	"replayed":         "Messages are being sent again, with new ids.",
 	"policy-created":   "Policy created. It applies to the next alert of this type.",
 	"policy-changed":   "Policy saved.",
 	"policies-changed": "Policies changed.",
+	"policies-deleted": "Policies deleted. Their past decisions stay with the alerts.",
+	"nothing-chosen":   "Nothing was selected.",
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
 	"tested":           "Test messages are being sent.",
 	"webhook-changed":  "Webhook saved.",
+	"webhook-receives": "Policies saved. They apply to the next alert.",
 	"webhook-deleted":  "Webhook deleted.",
 	"webhook-enabled":  "Webhook enabled: a test message was delivered.",
 	"webhook-paused":   "Webhook paused. Nothing is sent to it until it is enabled.",
@@ -43,6 +48,7 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	}
 	p := &pages{n, set}
 	p.addAlerts()
+	p.addNotes()
 	p.addPolicies()
 	p.addWebhooks()
 	p.addDeliveries()

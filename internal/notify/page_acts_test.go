@@ -1,9 +1,15 @@
 package notify_test
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	accounts "github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/notify"
 )
 
@@ -59,19 +65,27 @@ func TestListsAreFilteredAndActOnChosenRows(t *testing.T) {
 	id := failed.Find(`name="id" value="([0-9a-f]{32})"`)
 	s.get("/notifications/deliveries?webhook=" + hook[strings.LastIndexByte(hook, '/')+1:] + "&state=superseded").
 		Expect(200).Says("No delivery matches")
-	s.post("/notifications/deliveries/replay", "id", id, "act", "ask").Expect(200).
+	s.post("/notifications/deliveries/replay", "id", id, "act", "replay").Expect(200).
 		Says("1 message goes out again at once, to Shop &lt;hook&gt;")
-	s.post("/notifications/deliveries/replay", "id", id, "act", "replay").RedirectsTo(s.base + "/notifications/deliveries")
+	s.post("/notifications/deliveries/replay", "id", id, "act", "replay", "confirmed", "yes").RedirectsTo(s.base + "/notifications/deliveries")
 	s.post("/notifications/deliveries/replay", "act", "replay").Expect(409)
 
 	policyID := policy[strings.LastIndexByte(policy, '/')+1:]
 	chosen := "/notifications/policies/chosen"
-	s.post(chosen, "id", policyID, "act", "disable").RedirectsTo(s.base + "/notifications")
+	list := s.base + "/notifications/policies"
+	s.post(chosen, "id", policyID, "act", "disable").RedirectsTo(list)
 	s.get(policy).Expect(200).Says("Turn on")
 	s.post(policy + "/enable").RedirectsTo(s.base + policy)
-	s.post(chosen, "id", policyID, "act", "ask").Expect(200).Says("Delete 1 policy?", "Shop is down &lt;i&gt;")
-	s.post(chosen, "id", policyID, "act", "delete").RedirectsTo(s.base + "/notifications")
+	s.post(chosen, "act", "enable").RedirectsTo(list)
+	s.post(chosen, "id", policyID, "act", "drop").Expect(400)
+	s.post(chosen, "id", "unknown", "act", "delete").Expect(404)
+	other := s.get("/notifications/policies?q=blog").Expect(200).Find(`name="id" value="([0-9a-f]{32})"`)
+	s.post(chosen, "id", policyID, "id", other, "act", "delete").Expect(200).
+		Says("Delete 2 policies?", "No other policy sends alerts of this type.")
+	s.post(chosen, "id", "unknown", "id", policyID, "act", "delete").Expect(200).
+		Says("Delete 1 policy?", "Shop is down &lt;i&gt;").Lacks("No other policy").Submit("Delete").RedirectsTo(list)
 	s.get(policy).Expect(404)
+	s.post(chosen, "id", policyID, "act", "delete", "confirmed", "yes").RedirectsTo(list)
 }
 
 func TestTheEditorAnswersWhileAPolicyIsWritten(t *testing.T) {
@@ -81,4 +95,174 @@ func TestTheEditorAnswersWhileAPolicyIsWritten(t *testing.T) {
 		Expect(200).Says("It would have matched", "from the sample of the type", "alert_type", `name="filter.severity"`)
 	s.post("/notifications/policies/try", "alert_type", "http_alert_origin_error", "filter.region", "eu").
 		Expect(200).Lacks(`name="filter.region"`)
+}
+
+func TestTheListOfPoliciesIsFilteredAndSorted(t *testing.T) {
+	s := newSite(t)
+	s.get("/notifications/policies").Expect(200).Says("No notification policies yet").
+		Links(s.base + "/notifications/policies/new")
+	hook, _ := s.furnish(newReceiver(t))
+	hookID := hook[strings.LastIndexByte(hook, '/')+1:]
+	zones := s.zones()
+	s.post("/notifications/policies", "name", "Origins", "alert_type", "belfry_budget_burn", "mail",
+		"ana@acme.example").Expect(303)
+	shown := func(query string, names ...string) {
+		t.Helper()
+		body := s.get("/notifications/policies" + query).Expect(200).Body
+		at := 0
+		for _, name := range []string{"Only the blog", "Origins", "Shop is down &lt;i&gt;"} {
+			if strings.Contains(body, "data-open>"+name+"<") != slices.Contains(names, name) {
+				t.Errorf("%s: wrong about %s", query, name)
+			}
+		}
+		for _, name := range names {
+			i := strings.Index(body[at:], "data-open>"+name+"<")
+			if i < 0 {
+				t.Fatalf("%s: %s is missing or out of order", query, name)
+			}
+			at += i
+		}
+	}
+	shown("", "Only the blog", "Origins", "Shop is down &lt;i&gt;")
+	shown("?sort=newest", "Origins", "Only the blog", "Shop is down &lt;i&gt;")
+	shown("?sort=type", "Origins", "Only the blog", "Shop is down &lt;i&gt;")
+	shown("?state=on", "Only the blog", "Shop is down &lt;i&gt;")
+	shown("?state=off", "Origins")
+	shown("?type=shop_down&to=ana@acme.example", "Shop is down &lt;i&gt;")
+	shown("?to="+hookID, "Only the blog", "Shop is down &lt;i&gt;")
+	shown("?to.not="+hookID, "Origins")
+	shown("?zone="+zones["blog.example"], "Only the blog", "Origins")
+	shown("?zone="+zones["shop.example"], "Origins", "Shop is down &lt;i&gt;")
+	shown("?zone.not="+zones["shop.example"], "Only the blog")
+	shown("?zone=unknown", "Origins", "Shop is down &lt;i&gt;")
+	shown("?q=page+us", "Shop is down &lt;i&gt;")
+	shown("?q=shop+hook", "Only the blog", "Shop is down &lt;i&gt;")
+	s.get("/notifications/policies?q=nothing").Expect(200).Says("No policy matches")
+	s.get("/notifications/policies?zone="+zones["blog.example"]).Says("blog.example").
+		Says("2 policies of 3; 2 of 3 on", "/views?list=notifications%2Fpolicies")
+	viewer := s.installation.Member(s.account, "vic@acme.example", accounts.Viewer)
+	viewer.Get(s.base+"/notifications/policies").Expect(200).Lacks("select-bar", "Create a policy")
+	viewer.Post(s.base+"/notifications/policies/chosen", "act", "enable").Expect(403)
+	s.owner.PostFrom("cross-site", s.base+"/notifications/policies/chosen", "act", "enable").Expect(403)
+	eve := s.installation.Member(s.installation.Account("Globex"), "eve@globex.example", accounts.Owner)
+	eve.Get(s.base + "/notifications/policies").Expect(404)
+}
+
+func TestNotesAreShownInTheOrderOfAnAlert(t *testing.T) {
+	s := newSite(t)
+	s.furnish(newReceiver(t))
+	path := "/alerts/burn"
+	form := s.get(path + "/notes/new").Expect(200).Says("Add a note")
+	form.Submit("Add the note", "text", "  ").Expect(400).Says("must have 1 to 2000 characters")
+	form.Submit("Add the note", "text", strings.Repeat("é", 2001)).Expect(400).Says("must have 1 to 2000 characters", "éé")
+	form.Submit("Add the note", "text", "Rolled back <b>PR 214</b>.\r\nWatching.").RedirectsTo(s.base + path)
+	shown := s.get(path).Expect(200).Says("Note added.", "Ana Lima wrote a note",
+		"Rolled back &lt;b&gt;PR 214&lt;/b&gt;.\nWatching.").Lacks("<b>PR")
+	if d := s.decision("burn"); len(d.Notes) != 1 || d.Notes[0].Author != "Ana Lima" {
+		t.Errorf("%+v", d.Notes)
+	}
+	remove := shown.Find(`href="` + s.base + `(/alerts/burn/notes/[0-9a-f]{32}/delete)"`)
+
+	viewer := s.installation.Member(s.account, "vic@acme.example", accounts.Viewer)
+	viewer.Get(s.base + path).Expect(200).Says("Rolled back").Lacks("/notes/")
+	viewer.Get(s.base + path + "/notes/new").Expect(403)
+	viewer.Post(s.base+path+"/notes", "text", "x").Expect(403)
+	viewer.Post(s.base + remove).Expect(403)
+	operator := s.installation.Member(s.account, "olga@acme.example", accounts.Operator)
+	operator.Post(s.base + remove).Expect(403)
+	own := operator.Post(s.base+path+"/notes", "text", "Mine").Expect(303)
+	operator.Get(own.Location).Expect(200).Says("Mine")
+	eve := s.installation.Member(s.installation.Account("Globex"), "eve@globex.example", accounts.Owner)
+	eve.Post(s.base+path+"/notes", "text", "x").Expect(404)
+	s.owner.PostFrom("cross-site", s.base+path+"/notes", "text", "x").Expect(403)
+	s.post("/alerts/unknown/notes", "text", "x").Expect(404)
+
+	s.get(remove).Expect(200).Says("Delete the note of Ana Lima?", "Rolled back").Submit("Delete the note").
+		RedirectsTo(s.base + path)
+	s.get(path).Expect(200).Says("Note deleted.", "Mine").Lacks("Rolled back")
+	s.get(remove).Expect(404)
+	got := strings.Join(s.records("alert"), " ")
+	if !strings.Contains(got, "note note delete_note") {
+		t.Errorf("recorded %s", got)
+	}
+}
+
+func TestAlertsAreSorted(t *testing.T) {
+	s := newSite(t)
+	now := time.Now().Truncate(time.Second)
+	send := func(id, kind, severity string, at time.Duration) {
+		s.alert(map[string]any{
+			"id":             id + kind,
+			"event":          kind,
+			"correlation_id": id,
+			"severity":       severity,
+			"occurred_at":    now.Add(-at).UTC().Format(time.RFC3339),
+			"summary":        "alert " + id,
+		})
+	}
+	send("short", "start", "critical", 5*time.Hour)
+	send("short", "end", "critical", 5*time.Hour-time.Minute)
+	send("long", "start", "warning", 4*time.Hour)
+	send("long", "end", "warning", time.Hour)
+	send("open", "start", "warning", time.Minute)
+	order := func(query string, want ...string) {
+		t.Helper()
+		body := s.get("/alerts" + query).Expect(200).Body
+		for _, id := range want {
+			i := strings.Index(body, `id="alert-`+id+`start"`)
+			if i < 0 {
+				t.Fatalf("%s: %s is missing or out of order", query, id)
+			}
+			body = body[i:]
+		}
+	}
+	order("", "open", "long", "short")
+	order("?sort=longest", "open", "long", "short")
+	order("?sort=severity", "short", "open", "long")
+	order("?sort=longest&state=ended", "long", "short")
+	for sort, want := range map[string][]string{
+		"newest":   {"openstart", "longstart", "shortstart"},
+		"longest":  {"openstart", "longstart", "shortstart"},
+		"severity": {"shortstart", "openstart", "longstart"},
+	} {
+		cursor := ""
+		for _, id := range want {
+			var list []notify.Alert
+			list, cursor = s.alertsPart(sort, cursor)
+			if len(list) != 1 || list[0].ID != id {
+				t.Errorf("%s: %+v instead of %s", sort, list, id)
+			}
+		}
+		if cursor != "" {
+			t.Errorf("%s goes on with %q", sort, cursor)
+		}
+	}
+}
+
+// alertsPart reads one alert of the list and the cursor of the next.
+func (s *site) alertsPart(sort, cursor string) (list []notify.Alert, next string) {
+	s.t.Helper()
+	query := url.Values{"limit": {"1"}, "sort": {sort}}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	address := s.api.URL + "/client/v4/accounts/" + s.account + "/alerting/v3/alerts?" + query.Encode()
+	r, err := http.NewRequestWithContext(s.t.Context(), "GET", address, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer acme")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var answer struct {
+		Result     []notify.Alert
+		ResultInfo struct{ Cursor string } `json:"result_info"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		s.t.Fatal(err)
+	}
+	return answer.Result, answer.ResultInfo.Cursor
 }

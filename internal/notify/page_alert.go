@@ -13,6 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // oneAlert is the data of the template "alert".
@@ -31,6 +32,7 @@ type oneAlert struct {
 	Timeline   []happening
 	MayWrite   bool
 	NewPolicy  string
+	NewNote    string // path of the form; "" without the permission
 	Activity   *ui.Activity
 }
 
@@ -80,7 +82,10 @@ func (p *pages) showAlert(v *page.Visit) error {
 	ctx, cancel := context.WithTimeout(v.Context(), 2*time.Second)
 	defer cancel()
 	out.Live = p.live(ctx, v.Account, &d.Alert)
-	out.Timeline = timeline(v.Account, &d, p.changesSince(ctx, v.Account, &d))
+	out.Timeline = timeline(v.Account, v.Who, &d, p.changesSince(ctx, v.Account, &d))
+	if mayAck(v.Who, v.Account) {
+		out.NewNote = alertPath(v.Account, d.ID) + "/notes/new"
+	}
 	if out.Activity, err = p.activity(v, resourceAlert, d.ID); err != nil {
 		return err
 	}
@@ -134,7 +139,7 @@ func (p *pages) alertHub(v *page.Visit, d *Decision, kind *AlertType, title stri
 			Label: "Send again…", Icon: "rotate-ccw", Href: href + "/replay", Key: "r",
 		})
 	}
-	h.Properties = alertProperties(d, kind, h.Status)
+	h.Properties = alertProperties(d, kind, h.Status, p.Feature.URL+href)
 	if d.Zone != nil && d.Zone.ID != "" && v.Can(account.AccountsRead) {
 		h.Properties[0].Properties[propertyOfAlert].Href = account.PropertiesPath(v.Account) + "/" + d.Zone.ID
 	}
@@ -145,7 +150,7 @@ func (p *pages) alertHub(v *page.Visit, d *Decision, kind *AlertType, title stri
 const propertyOfAlert = 3
 
 // alertProperties are the facts beside the sections of an alert.
-func alertProperties(d *Decision, kind *AlertType, state ui.Status) []ui.PropertyGroup {
+func alertProperties(d *Decision, kind *AlertType, state ui.Status, link string) []ui.PropertyGroup {
 	what := d.Type
 	if kind != nil {
 		what = kind.Title
@@ -191,6 +196,7 @@ func alertProperties(d *Decision, kind *AlertType, state ui.Status) []ui.Propert
 		{Title: "Ids", Properties: []ui.Property{
 			{Label: "Alert", Copy: d.ID},
 			{Label: "Correlation", Copy: d.Correlation},
+			{Label: "This page", Copy: link, Text: "link"},
 		}},
 	}
 }
@@ -289,7 +295,7 @@ type happening struct {
 
 // timeline puts everything that is known of an alert into the order of time.
 // since are the changes made while it fired.
-func timeline(accountID string, d *Decision, since []Change) []happening {
+func timeline(accountID string, who *web.Principal, d *Decision, since []Change) []happening {
 	var list []happening
 	for _, c := range append(slices.Clone(d.Changes), since...) {
 		list = append(list, happening{At: c.At, Icon: "pencil", Sentence: c.Summary, Href: c.URL})
@@ -333,6 +339,9 @@ func timeline(accountID string, d *Decision, since []Change) []happening {
 	}
 	if !d.AckedAt.IsZero() {
 		list = append(list, happening{At: d.AckedAt.Time, Icon: "user-check", Sentence: "Acknowledged by " + d.AckedBy})
+	}
+	for _, one := range d.Notes {
+		list = append(list, noteLine(accountID, who, d, one))
 	}
 	slices.SortStableFunc(list, func(a, b happening) int { return a.At.Compare(b.At) })
 	return list

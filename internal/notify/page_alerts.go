@@ -49,6 +49,12 @@ type messageState struct {
 	Tone                    ui.Tone
 }
 
+var alertSorts = []ui.Choice{
+	{Value: sortNewest, Label: "Newest first"},
+	{Value: sortLongest, Label: "Longest first"},
+	{Value: sortSeverity, Label: "Most severe first"},
+}
+
 // alertsPage is the data of the template "alerts".
 type alertsPage struct {
 	Path      string
@@ -78,6 +84,7 @@ func (p *pages) showAlerts(v *page.Visit) error {
 		notSeverities: atMost(query["severity.not"]),
 		zones:         atMost(query["zone"]),
 		notZones:      atMost(query["zone.not"]),
+		sort:          ui.SortOf(u, alertSorts...),
 	}
 	if !slices.Contains([]string{"", stateFiring, stateEnded, stateNotice}, filter.state) {
 		return errs.At(errs.CodeInvalid, "state", "state is firing, ended or notice")
@@ -96,6 +103,9 @@ func (p *pages) showAlerts(v *page.Visit) error {
 	}
 	out.Filters = filters
 	out.Filters.Range = &r
+	if err := v.Views("alerts", &out.Filters); err != nil {
+		return err
+	}
 	out.Filtered = out.Filters.Clear != "" || filter.state != "" || !r.Since.IsZero() || !r.Before.IsZero()
 	if out.Firing, err = p.Feature.Firing(v.Context(), v.Account); err != nil {
 		return err
@@ -125,7 +135,7 @@ func (p *pages) showAlerts(v *page.Visit) error {
 			{Label: "Unacknowledge", Icon: "undo-2", Value: "unack"},
 		},
 	}
-	list, err := page.ReadList(v, 50, alertPosition, func(after web.Keyset, limit int) ([]Alert, error) {
+	list, err := page.ReadList(v, 50, filter.position, func(after web.Keyset, limit int) ([]Alert, error) {
 		return p.alerts(v.Context(), filter, after, limit)
 	})
 	if err != nil {
@@ -161,24 +171,11 @@ func (p *pages) alertFilters(v *page.Visit, u *url.URL) (ui.Filters, error) {
 		severities = append(severities, ui.Choice{Value: s, Tone: severityTone(s)})
 	}
 	f := ui.NewFilters(u, "",
-		ui.FilterKey{
-			Key:    "zone",
-			Label:  "Property",
-			Icon:   "globe",
-			Kind:   "zone",
-			Source: account.AccountPath(v.Account) + "/find",
-			Only:   true,
-			Name: func(id string) string {
-				z, err := p.Zone(v.Context(), v.Account, id)
-				if err != nil {
-					return ""
-				}
-				return z.Name
-			},
-		},
+		p.zoneKey(v),
 		ui.FilterKey{Key: "type", Label: "Type", Icon: "tag", Options: kinds, Only: true},
 		ui.FilterKey{Key: "severity", Label: "Severity", Icon: "flag", Options: severities, Only: true})
 	f.NoSearch = true
+	f.Sort = ui.Sorts(u, alertSorts...)
 	f.Display = &ui.Display{Name: "alerts", Columns: []ui.ListColumn{
 		{Key: "severity", Label: "Severity"},
 		{Key: "zone", Label: "Property"},

@@ -79,12 +79,15 @@ func (p *pages) showDeliveries(v *page.Visit) error {
 	out.Filters.NoSearch = true
 	out.Filters.Range = &r
 	out.Filters.Display = &ui.Display{Name: "deliveries", Columns: deliveryColumnsShown}
+	if err := v.Views("notifications/deliveries", &out.Filters); err != nil {
+		return err
+	}
 	out.Filtered = out.Filters.Clear != "" || !r.Since.IsZero() || !r.Before.IsZero()
 	out.Selection = ui.Selection{
 		Form:   "chosen",
 		Action: deliveriesPath(v.Account) + "/replay",
 		Noun:   "deliveries",
-		Acts:   []ui.BulkAct{{Label: "Send again…", Icon: "rotate-ccw", Value: "ask"}},
+		Acts:   []ui.BulkAct{{Label: "Send again…", Icon: "rotate-ccw", Value: "replay"}},
 	}
 	list, err := page.ReadList(v, 50, func(d Delivery) string { return d.ID },
 		func(after string, limit int) ([]Delivery, error) {
@@ -113,6 +116,9 @@ func keepKnown(values, list []string) (out []string) {
 	return out
 }
 
+// Summary is the summary of the delivery's alert.
+func (d Delivery) Summary() string { return d.summary }
+
 func (p *pages) deliveryRows(v *page.Visit, list []Delivery) ([]deliveryRow, error) {
 	if err := p.entitle(v.Context(), v.Account, list); err != nil {
 		return nil, err
@@ -127,20 +133,12 @@ func (p *pages) deliveryRows(v *page.Visit, list []Delivery) ([]deliveryRow, err
 // mostChosen is how many rows of a list one request acts on.
 const mostChosen = 100
 
-// replayAsk is the data of the template "deliveries-replay".
-type replayAsk struct {
-	Back, Action string
-	IDs          []string
-	Count        string
-	To           string
-}
-
 // replayDeliveries sends chosen deliveries again, after it has asked.
 func (p *pages) replayDeliveries(v *page.Visit) error {
 	ids := v.Values("id", 64)
 	ids = ids[:min(len(ids), mostChosen)]
 	back := deliveriesPath(v.Account)
-	var ended []string
+	var ended []page.ChosenItem
 	var to []string
 	for _, id := range ids {
 		d, err := p.Delivery(v.Context(), v.Account, id)
@@ -153,7 +151,7 @@ func (p *pages) replayDeliveries(v *page.Visit) error {
 		if d.State == delivery.StateWaiting {
 			continue
 		}
-		ended = append(ended, d.ID)
+		ended = append(ended, page.ChosenItem{ID: d.ID, Name: d.Summary(), Note: "to " + d.Mechanism})
 		if !slices.Contains(to, d.Mechanism) {
 			to = append(to, d.Mechanism)
 		}
@@ -161,22 +159,20 @@ func (p *pages) replayDeliveries(v *page.Visit) error {
 	if len(ended) == 0 {
 		return errs.New(errs.CodeStateConflict, "choose at least one delivery that is not waiting")
 	}
-	if v.Field("act", 16) != "replay" {
-		return v.Show(page.View{
-			Section:  "notifications",
-			Title:    "Send again?",
-			Template: "deliveries-replay",
-			Data: replayAsk{
-				Back:   back,
-				Action: back + "/replay",
-				IDs:    ended,
-				Count:  plural(len(ended), "message goes", "messages go"),
-				To:     strings.Join(to, ", "),
-			},
+	if !v.Confirmed() {
+		return v.AskChosen(page.Chosen{
+			Section: "notifications",
+			Title:   "Send again?",
+			Text: plural(len(ended), "message goes", "messages go") + " out again at once, to " + strings.Join(to, ", ") +
+				". Each gets a new id.",
+			Label: "Send again",
+			Back:  back,
+			Act:   "replay",
+			Items: ended,
 		})
 	}
-	for _, id := range ended {
-		if _, err := p.ReplayDelivery(v.Context(), v.Who, v.Account, id); err != nil {
+	for _, one := range ended {
+		if _, err := p.ReplayDelivery(v.Context(), v.Who, v.Account, one.ID); err != nil {
 			return err
 		}
 	}

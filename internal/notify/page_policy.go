@@ -161,7 +161,7 @@ func policyHub(v *page.Visit, out *policyPage) ui.Hub {
 	one := &out.Policy
 	href := one.Href
 	h := ui.Hub{
-		Back:     ui.Link{Label: "Notifications", Href: NotificationsPath(v.Account)},
+		Back:     ui.Link{Label: "Policies", Href: policiesPath(v.Account)},
 		Icon:     "bell",
 		Title:    one.Name,
 		Status:   ui.Status{Label: "on", Tone: ui.Good},
@@ -239,7 +239,7 @@ func (p *pages) confirmTestPolicy(v *page.Visit) (page.Confirm, error) {
 	if err != nil {
 		return page.Confirm{}, err
 	}
-	back := NotificationsPath(v.Account) + "/policies/" + one.ID
+	back := policyPath(v.Account, one.ID)
 	return page.Confirm{
 		Section: "notifications",
 		Title:   "Send test messages?",
@@ -261,7 +261,7 @@ func (p *pages) confirmDeletePolicy(v *page.Visit) (page.Confirm, error) {
 	if err != nil {
 		return page.Confirm{}, err
 	}
-	back := NotificationsPath(v.Account) + "/policies/" + one.ID
+	back := policyPath(v.Account, one.ID)
 	return page.Confirm{
 		Section: "notifications",
 		Title:   "Delete " + one.Name + "?",
@@ -276,5 +276,5 @@ func (p *pages) deletePolicy(v *page.Visit) error {
 	if err := p.DeletePolicy(v.Context(), v.Who, v.Account, v.PathValue("policy_id")); err != nil {
 		return err
 	}
-	return v.Redirect(NotificationsPath(v.Account), "policy-deleted")
+	return v.Redirect(policiesPath(v.Account), "policy-deleted")
 }

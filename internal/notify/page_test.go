@@ -125,7 +125,7 @@ func TestWhatIsFiringIsSaidFirstAndEveryStepCanBeRead(t *testing.T) {
 		t.Errorf("the replay leads to %q", again)
 	}
 	s.get(policy + "/delete").Expect(200).Says("It sends no more messages.")
-	s.post(policy + "/delete").RedirectsTo(s.base + "/notifications")
+	s.post(policy + "/delete").RedirectsTo(s.base + "/notifications/policies")
 	g, err := s.n.AlertSummary(t.Context(), s.account)
 	change := "Ana Lima lowered the payment timeout of shop.example from 5 s to 300 ms."
 	if err != nil || g.Count != 2 || g.Firing[1].Sentence != "checkout shop down" || !g.Firing[1].Acked ||

@@ -176,9 +176,9 @@ func TestTheOrderOfAnAlertHasItsCauseBeforeItsEffectAndTheUndoBeforeTheEnd(t *te
 	d.Related = []Part{{ID: "e", Event: "end", OccurredAt: moment(at(600))}}
 	lines := func(since ...Change) string {
 		var list []string
-		for i, line := range timeline("acme", d, since) {
+		for i, line := range timeline("acme", nil, d, since) {
 			list = append(list, line.Sentence)
-			if i > 0 && line.At.Before(timeline("acme", d, since)[i-1].At) {
+			if i > 0 && line.At.Before(timeline("acme", nil, d, since)[i-1].At) {
 				t.Errorf("%s stands behind its time", line.Sentence)
 			}
 		}

@@ -57,6 +57,7 @@ type Decision struct {
 	Policies   []PolicyResult `json:"policies" doc:"Every policy for its type, matched or not, and why"`
 	Deliveries []Delivery     `json:"deliveries"`
 	Related    []Part         `json:"related" doc:"Repeats and the end: alerts with the same correlation id"`
+	Notes      []AlertNote    `json:"notes" doc:"What members wrote about it, the oldest first; at most 200"`
 }
 
 // Part is a later alert of the same incident.
@@ -109,27 +110,36 @@ type Attempt struct {
 
 // alertRow holds the attributes of an alert that a message needs.
 type alertRow struct {
-	alert               event.Alert
-	rootID, rootSummary string
-	summary             string
-	at, began, started  time.Time // started is the root's
-	about               *event.AlertResource
-	changes             []Change
-	more                int
+	alert              event.Alert
+	root               rootSummary
+	summary            string
+	at, began, started time.Time // began and started are the root's
+	about              *event.AlertResource
+	changes            []Change
+	more               int
 }
 
-// row is the alertRow of an alert that was just stored and opened its incident.
+// row is the alertRow of an alert that was just stored, and opened its incident or
+// ended it.
 func (p *prepared) row() alertRow {
-	return alertRow{
-		alert:       p.alert,
-		rootID:      p.alert.ID,
-		rootSummary: p.title(),
-		summary:     p.title(),
-		at:          p.at,
-		began:       p.began,
-		started:     p.at,
-		about:       p.alert.Resource,
+	r := alertRow{
+		alert:   p.alert,
+		root:    rootSummary{id: p.alert.ID, summary: p.title(), kind: p.alert.Type, zone: p.zone},
+		summary: p.title(),
+		at:      p.at,
+		began:   p.began,
+		started: p.at,
+		about:   p.alert.Resource,
 	}
+	if o := p.root; o != nil {
+		r.root = rootSummary{id: o.id, summary: o.summary, kind: o.kind, zone: o.zone}
+		r.began = o.began
+		r.started = o.at
+		r.about = o.resource
+		r.changes = o.changes.list
+		r.more = o.changes.more
+	}
+	return r
 }
 
 func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertRow, err error) {
@@ -137,9 +147,10 @@ func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertR
 		var content, rootContent, changes []byte
 		var at, began, started int64
 		err := tx.QueryRow(ctx, `SELECT a.content, a.summary, a.occurred_at,
-				r.began_at, r.occurred_at, r.content, r.id, r.summary, r.changes, r.changes_more
+				r.began_at, r.occurred_at, r.content, r.id, r.summary, r.type, r.zone_id, r.zone_name, r.changes, r.changes_more
 			FROM alert a JOIN alert r ON r.alert_key = a.root_key WHERE a.alert_key = $1 AND a.account_id = $2`, key, accountID).
-			Scan(&content, &r.summary, &at, &began, &started, &rootContent, &r.rootID, &r.rootSummary, &changes, &r.more)
+			Scan(&content, &r.summary, &at, &began, &started, &rootContent, &r.root.id, &r.root.summary,
+				&r.root.kind, &r.root.zone.ID, &r.root.zone.Name, &changes, &r.more)
 		if err != nil {
 			return err
 		}
@@ -157,7 +168,8 @@ func (n *Feature) alertRow(ctx context.Context, accountID, key string) (r alertR
 
 const alertView = `SELECT alert_key, account_id, id, type, event, state, correlation_id, severity, summary,
 	zone_id, zone_name, occurred_at, began_at, received_at, ended_at, content, unmatched,
-	changes, changes_more, changes_state, told_at, acked_at, acked_by FROM alert`
+	changes, changes_more, changes_state,
+	COALESCE((SELECT n.at FROM notified n WHERE n.alert_key = alert.alert_key), 0), acked_at, acked_by FROM alert`
 
 func scanAlert(row db.Row) (a Alert, err error) {
 	var occurred, began, received, ended, notified, acked int64
@@ -221,9 +233,6 @@ func (a *Alert) subjectTitle(kind *AlertType) string {
 	return subjectTitle(a.Resource, kind.Title, a.Summary)
 }
 
-// alertPosition is the position of an alert in a list.
-func alertPosition(a Alert) web.Keyset { return web.Keyset{At: micros(a.OccurredAt), ID: a.key} }
-
 // alertFilter selects the incidents and notices of an account. Zero fields select
 // all.
 type alertFilter struct {
@@ -237,7 +246,12 @@ type alertFilter struct {
 	notZones      []string
 	since         time.Time // when they occurred
 	before        time.Time
+	sort          string // "" = the newest first
 }
+
+// ofZone lets the database use the index of the alerts of a property, which leaves out
+// alerts without one: a bound value does not say that it is not empty.
+const ofZone = `zone_id <> ''`
 
 // where is the condition of a filter; its parameters begin at $1.
 func (f *alertFilter) where() (where string, args []any) {
@@ -249,7 +263,7 @@ func (f *alertFilter) where() (where string, args []any) {
 	}
 	among := func(column string, values []string) {
 		if len(values) > 0 {
-			where += ` AND ` + column + ` (` + parameters(&args, values) + `)`
+			where += ` AND ` + column + ` (` + db.Parameters(&args, values) + `)`
 		}
 	}
 	among(`type IN`, f.types)
@@ -257,6 +271,9 @@ func (f *alertFilter) where() (where string, args []any) {
 	among(`severity IN`, f.severities)
 	among(`severity NOT IN`, f.notSeverities)
 	among(`zone_id IN`, f.zones)
+	if len(f.zones) > 0 {
+		where += ` AND ` + ofZone
+	}
 	among(`zone_id NOT IN`, f.notZones)
 	if !f.since.IsZero() {
 		args = append(args, f.since.UnixMicro())
@@ -267,25 +284,6 @@ func (f *alertFilter) where() (where string, args []any) {
 		where += ` AND occurred_at < $` + itoa(len(args))
 	}
 	return where, args
-}
-
-// alerts lists the incidents and notices that a filter selects after a position,
-// the newest first.
-func (n *Feature) alerts(
-	ctx context.Context, f alertFilter, after web.Keyset, limit int,
-) (list []Alert, err error) {
-	where, args := f.where()
-	if after.ID != "" {
-		args = append(args, after.At, after.ID)
-		where += ` AND (occurred_at, alert_key) < ($` + itoa(len(args)-1) + `, $` + itoa(len(args)) + `)`
-	}
-	args = append(args, limit)
-	err = n.DB.View(ctx, func(tx *db.Tx) (err error) {
-		list, err = db.Collect(ctx, tx, scanAlert, alertView+where+`
-			ORDER BY occurred_at DESC, alert_key DESC LIMIT $`+itoa(len(args)), args...)
-		return err
-	})
-	return list, err
 }
 
 // countAlerts counts the alerts that a filter selects, up to countMost.
@@ -336,6 +334,9 @@ func (n *Feature) Decision(ctx context.Context, accountID, alertID string) (d De
 		if d.Related, err = followUps(ctx, tx, d.key); err != nil {
 			return err
 		}
+		if d.Notes, err = notesOf(ctx, tx, d.key); err != nil {
+			return err
+		}
 		if d.Deliveries, err = deliveriesOf(ctx, tx, " WHERE "+delivery.OfSubject+` AND d.tenant = $2
 			ORDER BY d.id LIMIT $3`, d.key, accountID, mostDeliveries); err != nil {
 			return err
@@ -358,5 +359,5 @@ func followUps(ctx context.Context, tx *db.Tx, rootKey string) ([]Part, error) {
 		return p, err
 	}
 	return db.Collect(ctx, tx, scan, `SELECT id, event, summary, occurred_at, unmatched FROM alert
-		WHERE root_key = $1 AND alert_key <> $1 ORDER BY alert_key LIMIT 100`, rootKey)
+		WHERE root_key = $1 AND state = 'part' ORDER BY alert_key LIMIT 100`, rootKey)
 }

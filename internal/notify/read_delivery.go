@@ -140,22 +140,12 @@ func (f *deliveryFilter) where() (where string, args []any) {
 		add(`d.id < `, id.Lowest(f.before))
 	}
 	if len(f.states) > 0 {
-		where += ` AND d.state IN (` + parameters(&args, f.states) + `)`
+		where += ` AND d.state IN (` + db.Parameters(&args, f.states) + `)`
 	}
 	if len(f.notStates) > 0 {
-		where += ` AND d.state NOT IN (` + parameters(&args, f.notStates) + `)`
+		where += ` AND d.state NOT IN (` + db.Parameters(&args, f.notStates) + `)`
 	}
 	return where, args
-}
-
-// parameters appends values to args, and returns their numbers for a list in SQL.
-func parameters(args *[]any, values []string) string {
-	numbers := make([]string, len(values))
-	for i, v := range values {
-		*args = append(*args, v)
-		numbers[i] = "$" + itoa(len(*args))
-	}
-	return strings.Join(numbers, ", ")
 }
 
 // history is a page of the deliveries that a filter selects, the newest first, and

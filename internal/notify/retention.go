@@ -17,13 +17,26 @@ func (n *Feature) prune(ctx context.Context) error {
 	if _, err := n.queue.Prune(ctx, before); err != nil {
 		return err
 	}
+	oldest := id.Lowest(before)
 	for deleted := int64(pruneBatch); deleted == pruneBatch && ctx.Err() == nil; {
 		err := n.DB.Tx(ctx, func(tx *db.Tx) (err error) {
 			deleted, err = tx.Exec(ctx, `DELETE FROM alert WHERE alert_key IN (
 				SELECT alert_key FROM alert WHERE alert_key < $1 AND state <> 'firing' AND root_key < $1 AND NOT EXISTS (
 					SELECT 1 FROM cause c WHERE c.account_id = alert.account_id AND c.correlation_id = alert.correlation_id
 					AND c.own = alert.own AND c.open_key = alert.root_key)
-				ORDER BY alert_key LIMIT $2)`, id.Lowest(before), pruneBatch)
+				ORDER BY alert_key LIMIT $2)`, oldest, pruneBatch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for deleted := int64(pruneBatch); deleted == pruneBatch && ctx.Err() == nil; {
+		err := n.DB.Tx(ctx, func(tx *db.Tx) (err error) {
+			deleted, err = tx.Exec(ctx, `DELETE FROM notified WHERE alert_key IN (
+				SELECT alert_key FROM notified WHERE alert_key < $1 AND NOT EXISTS (
+					SELECT 1 FROM alert WHERE alert.alert_key = notified.alert_key)
+				ORDER BY alert_key LIMIT $2)`, oldest, pruneBatch)
 			return err
 		})
 		if err != nil {

@@ -54,10 +54,10 @@ func (s *storing) lastNotified(ctx context.Context, policyID, subject string) (t
 
 // targets are the destinations of a policy.
 func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err error) {
-	for _, w := range p.Mechanisms.Webhooks {
+	for _, w := range slices.Concat(p.Mechanisms.Webhooks, p.Mechanisms.PagerDuty) {
 		t, ok := s.hooks[w.ID]
 		if !ok {
-			if t, err = s.target(ctx, `account_id = $1 AND id = $2 AND kind = 'webhook'`, p.account, w.ID); err != nil {
+			if t, err = s.target(ctx, `account_id = $1 AND id = $2 AND kind <> 'email'`, p.account, w.ID); err != nil {
 				return nil, err
 			}
 			s.hooks[w.ID] = t
@@ -79,8 +79,8 @@ func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err er
 }
 
 func (s *storing) target(ctx context.Context, where string, args ...any) (t target, err error) {
-	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, state, state_why FROM destination WHERE `+where, args...).
-		Scan(&t.id, &t.name, &t.kind, &t.state, &t.why)
+	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, type, state, state_why FROM destination WHERE `+where, args...).
+		Scan(&t.id, &t.name, &t.kind, &t.typ, &t.state, &t.why)
 	if errors.Is(err, sql.ErrNoRows) {
 		return target{}, nil
 	}
@@ -105,7 +105,7 @@ func (s *storing) targetByID(ctx context.Context, account, destinationID string)
 
 // follow sends an END where its START went, whatever the policies say now.
 func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *entry) error {
-	starts, err := s.startDeliveries(ctx, open.key)
+	starts, err := s.startDeliveries(ctx, p, open.key)
 	if err != nil {
 		return err
 	}
@@ -138,27 +138,6 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 	return nil
 }
 
-// startDeliveries reads the deliveries of an incident's starts, without replays.
-func (s *storing) startDeliveries(ctx context.Context, rootKey string) ([]delivery.Stored, error) {
-	if err := s.insertDeliveries(ctx); err != nil { // some may be of this transaction
-		return nil, err
-	}
-	list, err := delivery.Select(ctx, s.tx, "WHERE "+delivery.OfSubject+" AND replay_of = '' ORDER BY id", rootKey)
-	if err != nil {
-		return nil, err
-	}
-	var starts []delivery.Stored
-	for _, d := range list {
-		if err := loadLabels(&d.Item); err != nil {
-			return nil, err
-		}
-		if outgoingOf(&d.Item).Event == event.AlertStart {
-			starts = append(starts, d)
-		}
-	}
-	return starts, nil
-}
-
 // targetGone is the state of a target whose destination was deleted.
 const targetGone = "gone"
 
@@ -171,6 +150,7 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 			PolicyID:  x.policyID,
 			Policy:    x.policy,
 			Mechanism: x.target.name,
+			Type:      x.target.typ,
 			HeldFor:   x.heldFor,
 		}}
 		it := &delivery.Item{
@@ -202,10 +182,4 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 		}
 		s.deliveries = append(s.deliveries, it)
 	}
-}
-
-func (s *storing) insertDeliveries(ctx context.Context) error {
-	list := s.deliveries
-	s.deliveries = nil
-	return s.n.queue.Insert(ctx, s.tx, list)
 }

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -32,7 +30,10 @@ func (n *Feature) storeJob(ctx context.Context, job *intakeJob) error {
 	if job.weight() == 0 {
 		return nil
 	}
-	return n.intake.Do(ctx, job)
+	stored := n.findPreceding(ctx, job.list)
+	defer stored()
+	// A caller that has left does not end the lookups before the alerts are stored.
+	return n.intake.Do(context.WithoutCancel(ctx), job)
 }
 
 // storeJobs is the writer's flush: one transaction for all jobs.
@@ -64,7 +65,7 @@ func (n *Feature) storeAlerts(
 				return err
 			}
 		}
-		if err := s.lock(ctx, list); err != nil {
+		if err := s.begin(ctx, list); err != nil {
 			return err
 		}
 		back := slices.Clone(rejects)
@@ -75,6 +76,7 @@ func (n *Feature) storeAlerts(
 			p.status = ingest.Accepted
 			p.faults = nil
 			p.queued = nil
+			p.root = nil
 			p.crossed = false
 			if err := s.one(ctx, p); err != nil {
 				return err
@@ -83,7 +85,7 @@ func (n *Feature) storeAlerts(
 				back = append(back, n.reject(p, "kafka", p.raw, p.source))
 			}
 		}
-		if err := s.insertDeliveries(ctx); err != nil {
+		if err := s.flush(ctx); err != nil {
 			return err
 		}
 		if err := enqueueRejects(ctx, tx, back); err != nil {
@@ -97,7 +99,6 @@ func (n *Feature) storeAlerts(
 	}
 	n.Wake()
 	n.metrics.stored(list)
-	shareChanges(list)
 	var queued []*delivery.Item
 	for _, p := range list {
 		if p.status == ingest.Accepted {
@@ -133,80 +134,118 @@ func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string
 
 // target is the part of a destination that a new delivery needs.
 type target struct {
-	id, name, kind, state, why string
+	id, name, kind, typ, state, why string
 }
 
-// storing is the state of one transaction; its caches are discarded with it.
+// storing is the state of one transaction; its caches are discarded with it. What an
+// alert writes is gathered and written for many alerts at once, before a statement that
+// may read it.
 type storing struct {
 	n          *Feature
 	tx         *db.Tx
 	now        time.Time
 	policies   map[string][]Policy
-	mails      map[[2]string]target // by account and address
-	hooks      map[string]target    // by id
-	byID       map[string]target    // of earlier deliveries
-	deliveries []*delivery.Item     // to be inserted
-	events     []alertEvent         // for the audit log
+	stored     map[alertName]storedAlert    // known ids
+	incidents  map[incidentKey]*openedBy    // locked
+	openings   map[incidentKey]*opening     // of the incidents, as they were before the transaction
+	starts     map[string][]delivery.Stored // of openings whose ends are in the batch, by key
+	mails      map[[2]string]target         // by account and address
+	hooks      map[string]target            // by id
+	byID       map[string]target            // of earlier deliveries
+	alertRows  [][]any                      // to be inserted, in the order of alertColumns
+	deliveries []*delivery.Item             // to be inserted
+	endings    [][]any                      // of alerts that have ended, in the order of endingColumns
+	decided    map[string]*decided          // by account and attributes
+	touched    map[incidentKey]bool         // alerts of the transaction belong to them
+	events     []alertEvent                 // for the audit log
+}
+
+// alertName identifies an alert for its sender.
+type alertName struct {
+	account, id string
+	own         bool
+}
+
+func (p *prepared) name() alertName { return alertName{p.alert.Account, p.alert.ID, p.own()} }
+
+type storedAlert struct {
+	digest       []byte
+	key, rootKey string
 }
 
 // newStoring begins the state of a transaction.
 func (n *Feature) newStoring(tx *db.Tx) *storing {
 	return &storing{
-		n:     n,
-		tx:    tx,
-		now:   n.Now(),
-		mails: map[[2]string]target{},
-		hooks: map[string]target{},
-		byID:  map[string]target{},
+		n:         n,
+		tx:        tx,
+		now:       n.Now(),
+		stored:    map[alertName]storedAlert{},
+		incidents: map[incidentKey]*openedBy{},
+		openings:  map[incidentKey]*opening{},
+		starts:    map[string][]delivery.Stored{},
+		decided:   map[string]*decided{},
+		touched:   map[incidentKey]bool{},
+		mails:     map[[2]string]target{},
+		hooks:     map[string]target{},
+		byID:      map[string]target{},
 	}
 }
 
-// lock locks the rows of all incidents in one order, so that two transactions do
-// not deadlock, and the second one sees the changes of the first.
-func (s *storing) lock(ctx context.Context, list []*prepared) error {
-	type incidentKey struct {
-		account, correlation string
-		own                  bool
+// begin locks the incidents of a batch, and reads which of its alerts are known.
+func (s *storing) begin(ctx context.Context, list []*prepared) error {
+	if err := s.lock(ctx, list); err != nil {
+		return err
 	}
-	var incidents []incidentKey
+	if err := s.readKnown(ctx, list); err != nil {
+		return err
+	}
+	if err := s.readOpenings(ctx); err != nil {
+		return err
+	}
+	return s.readStarts(ctx, list)
+}
+
+// readKnown reads which alerts are stored already.
+func (s *storing) readKnown(ctx context.Context, list []*prepared) error {
+	var rows [][]any
 	for _, p := range list {
-		if p.status != ingest.Rejected && p.alert.Event != event.AlertNotice {
-			incidents = append(incidents, incidentKey{p.alert.Account, p.alert.Correlation, p.own()})
+		if p.status != ingest.Rejected {
+			rows = append(rows, []any{p.alert.Account, p.alert.ID, p.own()})
 		}
 	}
-	slices.SortFunc(incidents, func(a, b incidentKey) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.correlation, b.correlation),
-			compareBools(a.own, b.own))
-	})
-	for _, c := range slices.Compact(incidents) {
-		_, err := s.tx.Exec(ctx, `INSERT INTO cause (account_id, correlation_id, own, open_key, last_key, started_at)
-			VALUES ($1, $2, $3, '', '', 0)
-			ON CONFLICT (account_id, correlation_id, own) DO UPDATE SET open_key = cause.open_key`,
-			c.account, c.correlation, c.own)
-		if err != nil {
+	return s.tx.Join(ctx, []string{"account_id", "id", "own"}, rows,
+		`SELECT a.account_id, a.id, a.own, a.digest, a.alert_key, a.root_key FROM input CROSS JOIN alert a
+		WHERE a.account_id = input.account_id AND a.id = input.id AND a.own = input.own`, func(row db.Row) error {
+			var name alertName
+			var a storedAlert
+			err := row.Scan(&name.account, &name.id, &name.own, &a.digest, &a.key, &a.rootKey)
+			s.stored[name] = a
 			return err
-		}
-	}
-	return nil
+		})
 }
 
-// compareBools orders false before true.
-func compareBools(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	default:
-		return 1
+// flush writes what was gathered.
+func (s *storing) flush(ctx context.Context) error {
+	rows := s.alertRows
+	s.alertRows = nil
+	if err := s.tx.Insert(ctx, "alert", alertColumns, "", rows); err != nil {
+		return err
 	}
+	if err := s.writeEndings(ctx); err != nil {
+		return err
+	}
+	list := s.deliveries
+	s.deliveries = nil
+	if err := s.n.queue.Insert(ctx, s.tx, list); err != nil {
+		return err
+	}
+	return s.writeIncidents(ctx)
 }
 
 // one stores an alert, its decision, and its deliveries.
 func (s *storing) one(ctx context.Context, p *prepared) error {
-	known, err := s.known(ctx, p)
-	if err != nil || known {
-		return err
+	if s.known(p) {
+		return nil
 	}
 	p.key = s.n.ids.next(s.now)
 	p.rootKey = p.key
@@ -214,7 +253,7 @@ func (s *storing) one(ctx context.Context, p *prepared) error {
 	if err != nil || e == nil {
 		return err
 	}
-	if err := s.insertAlert(ctx, p, e); err != nil {
+	if err := s.insertAlert(p, e); err != nil {
 		return err
 	}
 	s.deliver(p, e.sends)
@@ -227,23 +266,19 @@ func (s *storing) one(ctx context.Context, p *prepared) error {
 func (p *prepared) own() bool { return p.kind != nil && p.kind.Team == "" }
 
 // known reports whether the id is stored already, and sets the alert's status.
-func (s *storing) known(ctx context.Context, p *prepared) (bool, error) {
-	var digest []byte
-	err := s.tx.QueryRow(ctx, `SELECT digest, alert_key, root_key FROM alert
-		WHERE account_id = $1 AND id = $2 AND own = $3`,
-		p.alert.Account, p.alert.ID, p.own()).Scan(&digest, &p.key, &p.rootKey)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return false, nil
-	case err != nil:
-		return false, err
-	case bytes.Equal(digest, p.digest):
-		p.status = ingest.Duplicate
-	default:
+func (s *storing) known(p *prepared) bool {
+	a, known := s.stored[p.name()]
+	if !known {
+		return false
+	}
+	p.key = a.key
+	p.rootKey = a.rootKey
+	p.status = ingest.Duplicate
+	if !bytes.Equal(a.digest, p.digest) {
 		p.status = ingest.Conflict
 		p.faults = conflictOf(p)
 	}
-	return true, nil
+	return true
 }
 
 // foreignCorrelation rejects an alert whose correlation id belongs to an open alert
@@ -315,28 +350,41 @@ var alertColumns = []string{
 	"changes",
 	"changes_more",
 	"changes_state",
-	"told_at",
 	"acked_at",
 	"acked_by",
 	"submitted_by",
 	"own",
 }
 
-func (s *storing) insertAlert(ctx context.Context, p *prepared, e *entry) error {
+func (s *storing) insertAlert(p *prepared, e *entry) error {
 	a := &p.alert
-	considered, err := json.Marshal(e.decision)
-	if err != nil {
-		return err
+	considered := e.encoded
+	if considered == nil {
+		var err error
+		if considered, err = json.Marshal(e.decision); err != nil {
+			return err
+		}
 	}
 	ended := int64(0)
 	if !e.ended.IsZero() {
 		ended = e.ended.UnixMicro()
 	}
-	changes := "none"
+	state := "none"
+	changes := &foundChanges{}
 	if s.n.Changes != nil && p.rootKey == p.key && a.Event != event.AlertEnd {
-		changes = "pending"
+		state = "pending"
+		if p.changes != nil {
+			state = "found"
+			changes = p.changes
+		}
 	}
-	return s.tx.Insert(ctx, "alert", alertColumns, "", [][]any{{
+	listed, err := changes.encode()
+	if err != nil {
+		return err
+	}
+	s.touched[p.incident()] = true
+	s.stored[p.name()] = storedAlert{digest: p.digest, key: p.key, rootKey: p.rootKey}
+	s.alertRows = append(s.alertRows, []any{
 		p.key,
 		a.Account,
 		a.ID,
@@ -358,15 +406,15 @@ func (s *storing) insertAlert(ctx context.Context, p *prepared, e *entry) error 
 		p.content,
 		considered,
 		e.unmatched,
-		[]byte("[]"),
-		0,
-		changes,
-		0,
+		listed,
+		changes.more,
+		state,
 		0,
 		"",
 		p.by,
 		p.own(),
-	}})
+	})
+	return nil
 }
 
 // enqueueRejects returns rejected alerts to their teams, in the transaction.

@@ -23,7 +23,7 @@ func (n *Feature) ZoneAlerts(ctx context.Context, accountID, zoneID string, limi
 	var list []Alert
 	err := n.DB.View(ctx, func(tx *db.Tx) (err error) {
 		list, err = db.Collect(ctx, tx, scanAlert, alertView+`
-			WHERE account_id = $1 AND zone_id = $2 AND state <> 'part'
+			WHERE account_id = $1 AND zone_id = $2 AND `+ofZone+` AND state <> 'part'
 			ORDER BY occurred_at DESC, alert_key DESC LIMIT $3`, accountID, zoneID, limit)
 		return err
 	})

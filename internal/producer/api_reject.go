@@ -42,6 +42,13 @@ func (f *Feature) teamRejectAPI(a *web.API) {
 		}
 		return f.SummariseRejects(ctx, Rejects{Team: in.ProducerID})
 	})
+	export := exported(op("export-producer-rejects", "/export", "Export a team's refused events"))
+	web.Get(a, export, func(ctx context.Context, in *teamRejectsExport) (web.Stream, error) {
+		if err := f.reachTeam(ctx, in.ProducerID); err != nil {
+			return web.Stream{}, err
+		}
+		return f.exportRejects(Rejects{Team: in.ProducerID}, in.RejectParams), nil
+	})
 }
 
 func (f *Feature) accountRejectAPI(a *web.API) {
@@ -62,6 +69,10 @@ func (f *Feature) accountRejectAPI(a *web.API) {
 	summary := op("get-account-rejects-summary", "/summary", "Count an account's refused events")
 	web.Get(a, summary, func(ctx context.Context, _ *struct{}) (RejectSummary, error) {
 		return f.SummariseRejects(ctx, Rejects{Account: web.Account(ctx).ID})
+	})
+	export := exported(op("export-account-rejects", "/export", "Export an account's refused events"))
+	web.Get(a, export, func(ctx context.Context, in *RejectParams) (web.Stream, error) {
+		return f.exportRejects(Rejects{Account: web.Account(ctx).ID}, *in), nil
 	})
 }
 
@@ -85,18 +96,65 @@ func (f *Feature) operatorRejectAPI(a *web.API) {
 	web.Get(a, summary, func(ctx context.Context, _ *struct{}) (RejectSummary, error) {
 		return f.SummariseRejects(ctx, Rejects{})
 	})
+	export := exported(op("export-unassigned-rejects", "/export", "Export refused events without a valid account"))
+	web.Get(a, export, func(ctx context.Context, in *RejectParams) (web.Stream, error) {
+		return f.exportRejects(Rejects{}, *in), nil
+	})
+}
+
+// exported completes the operation of an export.
+func exported(op web.Op) web.Op {
+	op.Description = "One refused event a line, the newest first; personal values in payloads are masked."
+	op.Stream = true
+	op.Content = ndjson
+	return op
+}
+
+const ndjson = "application/x-ndjson"
+
+// RejectParams are the filters of lists and exports of refused events.
+type RejectParams struct {
+	Code        []int    `query:"code,explode" maxItems:"50" doc:"Of the first fault"`
+	CodeNot     []int    `query:"code.not,explode" maxItems:"50"`
+	Pointer     []string `query:"pointer,explode" maxItems:"50" doc:"The field of the first fault; * stands for any place in a list"`
+	PointerNot  []string `query:"pointer.not,explode" maxItems:"50"`
+	Product     []string `query:"product,explode" maxItems:"50"`
+	ProductNot  []string `query:"product.not,explode" maxItems:"50"`
+	Producer    []string `query:"producer,explode" maxItems:"50" doc:"Id of the team of the product"`
+	ProducerNot []string `query:"producer.not,explode" maxItems:"50"`
+	Since       web.Time `query:"since" doc:"Refused at or after this time"`
+	Before      web.Time `query:"before" doc:"Refused before this time"`
+}
+
+func (p RejectParams) filter() RejectFilter {
+	return RejectFilter{
+		Codes:       p.Code,
+		NotCodes:    p.CodeNot,
+		Pointers:    p.Pointer,
+		NotPointers: p.PointerNot,
+		Products:    p.Product,
+		NotProducts: p.ProductNot,
+		Teams:       p.Producer,
+		NotTeams:    p.ProducerNot,
+		Since:       p.Since.Time,
+		Before:      p.Before.Time,
+	}
 }
 
 // RejectsInput are the parameters of a list of refused events.
 type RejectsInput struct {
 	web.Paging
-	Code    int    `query:"code" doc:"Of the first fault."`
-	Product string `query:"product" maxLength:"128"`
+	RejectParams
 }
 
 type teamRejectsInput struct {
 	TeamInput
 	RejectsInput
+}
+
+type teamRejectsExport struct {
+	TeamInput
+	RejectParams
 }
 
 // reachTeam admits the team itself and operators; operators learn that a team
@@ -119,8 +177,7 @@ func (f *Feature) listRejects(
 			return web.Page[Reject]{}, err
 		}
 	}
-	filter := RejectFilter{Code: in.Code, Product: in.Product}
-	items, next, err := f.ListRejects(ctx, of, filter, from, in.Limit)
+	items, next, err := f.ListRejects(ctx, of, in.filter(), from, in.Limit)
 	if err != nil {
 		return web.Page[Reject]{}, err
 	}
@@ -129,4 +186,29 @@ func (f *Feature) listRejects(
 		p.Cursor = c.Encode(name, *next)
 	}
 	return p, nil
+}
+
+// exportAtOnce is how many refused events an export reads at once.
+const exportAtOnce = 500
+
+// exportRejects answers with the refused events that a filter selects.
+func (f *Feature) exportRejects(of Rejects, in RejectParams) web.Stream {
+	s := web.Stream{ContentType: ndjson, Filename: "rejected-events.ndjson"}
+	s.Write = func(ctx context.Context, w *web.StreamWriter) error {
+		next := &RejectPlace{}
+		for next != nil {
+			var list []Reject
+			var err error
+			if list, next, err = f.ListRejects(ctx, of, in.filter(), *next, exportAtOnce); err != nil {
+				return err
+			}
+			for _, one := range list {
+				if err := w.JSON(one); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	return s
 }

@@ -154,12 +154,25 @@ type storedReject struct {
 	at      int64 // microseconds
 	id      string
 	code    int // of the first fault
+	pointer string
 	product string
+	team    string // of the product; '' for an unknown one
 	content []byte
 	account string
 }
 
-var rejectColumns = []string{"scope", "owner", "at", "id", "code", "product", "content", "account"}
+var rejectColumns = []string{
+	"scope",
+	"owner",
+	"at",
+	"id",
+	"code",
+	"pointer",
+	"product",
+	"team",
+	"content",
+	"account",
+}
 
 func (r storedReject) row() []any {
 	return []any{
@@ -168,7 +181,9 @@ func (r storedReject) row() []any {
 		r.at,
 		r.id,
 		r.code,
+		r.pointer,
 		r.product,
+		r.team,
 		r.content,
 		r.account,
 	}
@@ -189,9 +204,13 @@ func arrange(
 			at:      times[i],
 			id:      id.At(now),
 			code:    one.Errors[0].Code,
+			pointer: general(one.Errors[0].Pointer),
 			product: short(one.Product),
 			content: content,
 			account: one.Account,
+		}
+		if teams[one.Producer] {
+			stored.team = one.Producer
 		}
 		for _, owner := range owners(one, teams) {
 			stored.ownerKey = owner

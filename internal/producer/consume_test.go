@@ -237,7 +237,7 @@ func TestTextThatADatabaseRefusesDoesNotStopTheRejects(t *testing.T) {
 			t.Errorf("%+v", list)
 		}
 		if page, _, err := w.r.ListRejects(t.Context(), producer.Rejects{Account: account},
-			producer.RejectFilter{Product: "a\x00b"}, producer.RejectPlace{}, 10); err != nil || len(page) != 1 {
+			producer.RejectFilter{Products: []string{"a\x00b"}}, producer.RejectPlace{}, 10); err != nil || len(page) != 1 {
 			t.Errorf("%+v %v", page, err)
 		}
 		for _, bad := range []string{strings.Repeat("\x00", 32), "", "x"} {
@@ -294,15 +294,15 @@ func TestASummaryCountsByFaultFieldAndProductOverADay(t *testing.T) {
 		}
 		b.send(b.reject(team, account, "4", event.Fault{Code: 1103, Pointer: "/action", Message: "x"}))
 		page, next, err := w.r.ListRejects(t.Context(), producer.Rejects{Team: team},
-			producer.RejectFilter{Code: 1103, Product: "tls"}, producer.RejectPlace{}, 2)
+			producer.RejectFilter{Codes: []int{1103}, Products: []string{"tls"}}, producer.RejectPlace{}, 2)
 		if err != nil || next == nil || len(page) != 2 || page[0].EventID != "4" {
 			t.Fatalf("%+v %v %v", page, next, err)
 		}
-		if page, next, err = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Code: 1103},
+		if page, next, err = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Codes: []int{1103}},
 			*next, 2); err != nil || next != nil || len(page) != 1 {
 			t.Errorf("%+v %v %v", page, next, err)
 		}
-		if page, _, _ = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Product: "dns"},
+		if page, _, _ = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Products: []string{"dns"}},
 			producer.RejectPlace{}, 2); len(page) != 0 {
 			t.Errorf("%+v", page)
 		}

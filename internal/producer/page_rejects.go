@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/catalogue"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -23,25 +22,25 @@ func (p *pages) addRejects() {
 	p.Get(AccountRejectsPath, account.AuditRead, p.showAccountRejects)
 }
 
-// rejectLink is the URL of the page of rejects with one parameter more, or
-// another value of it; "" removes it. Other filters stay.
-func rejectLink(v *page.Visit, pairs ...string) string {
-	q := url.Values{}
-	for _, kept := range []string{"code", "product", "cursor"} {
-		if s := v.Query(kept); s != "" {
-			q.Set(kept, s)
-		}
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		q.Set(pairs[i], pairs[i+1])
-		if pairs[i+1] == "" {
-			q.Del(pairs[i])
-		}
+// rejectLink is the URL of the page with the event of an id opened; "" closes it.
+// Filters and the position in the list stay.
+func rejectLink(v *page.Visit, rejectID string) string {
+	q := v.Request.URL.Query()
+	q.Del("event")
+	if rejectID != "" {
+		q.Set("event", rejectID)
 	}
 	if len(q) == 0 {
 		return v.Request.URL.Path
 	}
 	return v.Request.URL.Path + "?" + q.Encode()
+}
+
+// listURL is the URL of the list without an opened event.
+func listURL(v *page.Visit) *url.URL {
+	q := v.Request.URL.Query()
+	q.Del("event")
+	return &url.URL{Path: v.Request.URL.Path, RawQuery: q.Encode()}
 }
 
 // rejectView is a refused event as a row and as the opened detail.
@@ -54,7 +53,9 @@ type rejectView struct {
 	Href     string
 	Open     bool
 	Faults   []faultView
-	Sender   string // the name of the token that sent it, or its id
+	Sender   string    // the name of the token that sent it, or its id
+	Copy     string    // the faults as text
+	Schemas  []ui.Link // the places that say which fields are valid
 }
 
 // faultView is a reason with its remedy.
@@ -81,7 +82,7 @@ func newFaultView(code int, pointer, message string) faultView {
 }
 
 func newRejectView(v *page.Visit, one Reject, open string) rejectView {
-	s := rejectView{Reject: one, Href: rejectLink(v, "event", one.ID), Open: one.ID == open}
+	s := rejectView{Reject: one, Href: rejectLink(v, one.ID), Open: one.ID == open}
 	if at, err := time.Parse(time.RFC3339Nano, one.At); err == nil { // producers choose the text
 		s.At = at
 	}
@@ -102,7 +103,52 @@ func newRejectView(v *page.Visit, one Reject, open string) rejectView {
 	if what := refusedKind(one); what != "" {
 		s.Where = strings.TrimSpace(s.Where + " of " + what)
 	}
+	s.Copy = copiedFaults(&s)
+	s.Schemas = schemas(v, one)
 	return s
+}
+
+// copiedFaults are the faults of a refused event as text, for a message to its team.
+func copiedFaults(s *rejectView) string {
+	var b strings.Builder
+	for _, f := range s.Faults {
+		b.WriteString(f.Title + " (error " + strconv.Itoa(f.Code) + ")")
+		if f.Pointer != "" {
+			b.WriteString(" at " + f.Pointer)
+		}
+		b.WriteString(": " + f.Message + "\n")
+	}
+	for _, fact := range [][2]string{
+		{"Product", s.Product},
+		{"Event", s.EventID},
+		{"Refused", s.Reject.At},
+		{"Received over", s.Via},
+	} {
+		if fact[1] != "" {
+			b.WriteString(fact[0] + ": " + fact[1] + "\n")
+		}
+	}
+	return b.String()
+}
+
+// schemas are the description of the operation's fields and, for visitors who may
+// read it, the catalogue that declares the product.
+func schemas(v *page.Visit, one Reject) []ui.Link {
+	link := ui.Link{Label: "Fields of an audit event", Href: "/docs/api/publish-audit-events#body"}
+	switch one.Kind {
+	case "traffic":
+		link = ui.Link{Label: "Fields of a request count", Href: "/docs/api/send-traffic-counts#body"}
+	case "alert":
+		link = ui.Link{Label: "Fields of an alert", Href: "/docs/api/send-alerts#body"}
+	}
+	list := []ui.Link{link}
+	if one.Producer != "" && one.Product != "" && v.Who.Can("", pagesRead) {
+		list = append(list, ui.Link{
+			Label: "Catalogue of " + one.Product,
+			Href:  teamPath(one.Producer) + "/catalogue#" + url.PathEscape(one.Product),
+		})
+	}
+	return list
 }
 
 // refusedKind is the product of a refused event, or the kind of message that was
@@ -115,93 +161,6 @@ func refusedKind(one Reject) string {
 		return strings.TrimSpace("an alert " + one.Product)
 	}
 	return one.Product
-}
-
-// rejectsList is a list of refused events with the counts of a day.
-type rejectsList struct {
-	Path     string
-	Filtered []string // the filter in words
-	Summary  []countView
-	Rejected int64
-	Rows     []rejectView
-	Next     string
-	Open     *rejectView
-	Close    string
-	Nothing  string // the text when the list is empty
-}
-
-// countView is a row of the counts.
-type countView struct {
-	faultView
-	Product string
-	Count   int64
-	Href    string
-}
-
-const rejectsAtOnce = 50
-
-// rejects reads what the three pages share.
-func (p *pages) rejects(v *page.Visit, of Rejects) (rejectsList, error) {
-	out := rejectsList{Path: v.Request.URL.Path, Close: rejectLink(v)}
-	summary, err := p.SummariseRejects(v.Context(), of)
-	if err != nil {
-		return out, err
-	}
-	out.Rejected = summary.Rejected
-	for _, f := range summary.Faults {
-		out.Summary = append(out.Summary, countView{
-			faultView: newFaultView(f.Code, f.Pointer, ""),
-			Product:   f.Product,
-			Count:     f.Count,
-			Href:      rejectLink(v, "code", strconv.Itoa(f.Code), "product", f.Product, "cursor", ""),
-		})
-	}
-
-	filter, words, err := rejectFilter(v.Request.URL.Query())
-	if err != nil {
-		return out, err
-	}
-	out.Filtered = words
-	if err := p.rejectRows(v, of, filter, &out); err != nil {
-		return out, err
-	}
-	out.Open, err = p.openReject(v, of)
-	return out, err
-}
-
-// rejectFilter reads the page's filter; words describe it.
-func rejectFilter(q url.Values) (filter RejectFilter, words []string, err error) {
-	if s := q.Get("code"); s != "" {
-		if filter.Code, err = strconv.Atoi(s); err != nil || filter.Code <= 0 {
-			return filter, nil, errs.At(errs.CodeInvalid, "code", "code is the number of an error, such as 12002")
-		}
-		words = append(words, "the first fault is: "+newFaultView(filter.Code, "", "").Title)
-	}
-	filter.Product = page.Cut(q.Get("product"), catalogue.MaxName)
-	if filter.Product != "" {
-		words = append(words, "the product is: "+filter.Product)
-	}
-	return filter, words, nil
-}
-
-// rejectRows reads a page of the list.
-func (p *pages) rejectRows(v *page.Visit, of Rejects, filter RejectFilter, out *rejectsList) error {
-	q := v.Request.URL.Query()
-	from, err := page.Cursor[RejectPlace](v)
-	if err != nil {
-		return err
-	}
-	items, next, err := p.ListRejects(v.Context(), of, filter, from, rejectsAtOnce)
-	if err != nil {
-		return err
-	}
-	for _, one := range items {
-		out.Rows = append(out.Rows, newRejectView(v, one, q.Get("event")))
-	}
-	if next != nil {
-		out.Next = v.Next(*next)
-	}
-	return nil
 }
 
 // openReject reads the event that the page shows in detail; nil for none.
@@ -251,7 +210,7 @@ func (p *pages) showTeamRejects(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
-	list, err := p.rejects(v, Rejects{Team: h.ID})
+	list, err := p.rejects(v, Rejects{Team: h.ID}, "/producers/"+h.ID+"/rejects/export")
 	if err != nil {
 		return err
 	}
@@ -262,8 +221,11 @@ func (p *pages) showTeamRejects(v *page.Visit) error {
 // showAccountRejects is a customer's page of the events that were rejected for
 // the account.
 func (p *pages) showAccountRejects(v *page.Visit) error {
-	list, err := p.rejects(v, Rejects{Account: v.Account})
+	list, err := p.rejects(v, Rejects{Account: v.Account}, "/accounts/"+v.Account+"/audit/rejects/export")
 	if err != nil {
+		return err
+	}
+	if err := v.Views("audit/rejects", &list.Filters); err != nil {
 		return err
 	}
 	list.Nothing = "No event for this account was rejected in the last 30 days."
@@ -298,7 +260,7 @@ func (p *pages) showRejects(v *page.Visit) error {
 		return errs.New(errs.CodeForbidden,
 			"rejected events without an account are for operators with the permission audit:read")
 	}
-	list, err := p.rejects(v, Rejects{})
+	list, err := p.rejects(v, Rejects{}, "/audit/rejects/export")
 	if err != nil {
 		return err
 	}

@@ -191,13 +191,32 @@ func TestRejectPages(t *testing.T) {
 	})
 	c.Run("filters", func() {
 		op.Get(base+"?code=12003").Expect(200).
-			Says("the first fault is: Schema mismatch", "Expected string, got number.").Lacks("has no action remove")
+			Says("Schema mismatch", "Expected string, got number.").Lacks("has no action remove")
+		op.Get(base + "?code.not=12003").Expect(200).Says("has no action remove").Lacks("Expected string, got number.")
 		op.Get(base + "?code=schema").Expect(400)
-		op.Get(base+"?product=none").Expect(200).Says("Nothing was rejected", "the product is: none")
+		op.Get(base+"?product=none").Expect(200).Says("No rejected event matches", "Show all rejected events")
+		op.Get(base+"?pointer=/action/type").Expect(200).Says("has no action remove").
+			Lacks("Expected string, got number. (", "alert(2)")
+		op.Get(base + "?since=2020-01-01&before=2020-01-02").Expect(200).Says("No rejected event matches")
+		op.Get("/console/rejects?producer=" + team).Expect(200).Says("Schema mismatch").Lacks("There is no account")
+		op.Get("/console/rejects?producer.not=" + team).Expect(200).Says("There is no account").Lacks("Schema mismatch.")
+	})
+	c.Run("causes have the numbers of their events", func() {
+		list.Says("By cause", `<td data-label="Events" class="num">2</td>`).
+			Links(base + "?code=12002&pointer=%2Faction%2Ftype&product=tls")
+	})
+	c.Run("the export has the events of the filters", func() {
+		href := op.Get(base + "?code=12003&since=2020-01-01").Find(`href="(/client/v4/producers/[^"]*)"`)
+		lines := strings.Split(strings.TrimSpace(op.Get(strings.ReplaceAll(href, "&amp;", "&")).Expect(200).Body), "\n")
+		if len(lines) != 1 || !strings.Contains(lines[0], `"code":12003`) {
+			t.Errorf("%s: %q", href, lines)
+		}
+		op.Get("/client/v4/audit/rejects/export?producer.not=" + team).Expect(200).Says("customer-9").Lacks("/after/value")
 	})
 	c.Run("one event", func() {
 		open := list.Find(`href="(` + base + `\?event=[0-9a-f]{32})"`)
-		whole := op.Get(open).Expect(200).Says("<!doctype html>", "What was sent", "{&#34;id&#34;:1}", "Fix")
+		whole := op.Get(open).Expect(200).Says("<!doctype html>", "What was sent", "{&#34;id&#34;:1}", "Fix", "to copy").
+			Links("/docs/api/publish-audit-events#body", "/console/producers/"+team+"/catalogue#tls")
 		part := op.Fragment(open, "aside#detail").Expect(200).Says("What was sent").Lacks("<html", "By team", "<ol")
 		if !strings.Contains(whole.Body, strings.TrimSpace(part.Body)) {
 			t.Error("the fragment is not the page's detail")

@@ -35,10 +35,54 @@ func (w Rejects) key() ownerKey {
 	return ownerKey{scope: scopeOperators}
 }
 
-// RejectFilter narrows a list. Zero values select everything.
+// RejectFilter narrows a list. Zero values select everything. Codes and pointers
+// are those of the first fault.
 type RejectFilter struct {
-	Code    int // of the first fault
-	Product string
+	Codes       []int
+	NotCodes    []int
+	Pointers    []string // with * for indexes of arrays
+	NotPointers []string
+	Products    []string
+	NotProducts []string
+	Teams       []string // ids
+	NotTeams    []string
+	Since       time.Time
+	Before      time.Time
+}
+
+// where is the condition of the filter; its parameters begin at $1.
+func (r RejectFilter) where(of Rejects) (where string, args []any) {
+	k := of.key()
+	args = []any{k.scope, k.owner}
+	where = ` WHERE scope = $1 AND owner = $2`
+	if len(r.Codes) > 0 {
+		where += ` AND code IN (` + db.Parameters(&args, r.Codes) + `)`
+	}
+	if len(r.NotCodes) > 0 {
+		where += ` AND code NOT IN (` + db.Parameters(&args, r.NotCodes) + `)`
+	}
+	among := func(column string, values []string) {
+		var stored []string
+		for _, v := range values {
+			stored = append(stored, short(v))
+		}
+		if len(stored) > 0 {
+			where += ` AND ` + column + ` (` + db.Parameters(&args, stored) + `)`
+		}
+	}
+	among(`pointer IN`, r.Pointers)
+	among(`pointer NOT IN`, r.NotPointers)
+	among(`product IN`, r.Products)
+	among(`product NOT IN`, r.NotProducts)
+	among(`team IN`, r.Teams)
+	among(`team NOT IN`, r.NotTeams)
+	if !r.Since.IsZero() {
+		where += ` AND at >= ` + db.Parameters(&args, []int64{r.Since.UnixMicro()})
+	}
+	if !r.Before.IsZero() {
+		where += ` AND at < ` + db.Parameters(&args, []int64{r.Before.UnixMicro()})
+	}
+	return where, args
 }
 
 // RejectPlace is a position in a list: behind this reject.
@@ -52,17 +96,13 @@ type RejectPlace struct {
 func (f *Feature) ListRejects(
 	ctx context.Context, of Rejects, filter RejectFilter, from RejectPlace, limit int,
 ) (list []Reject, next *RejectPlace, err error) {
-	k := of.key()
-	if from == (RejectPlace{}) {
-		from.At = 1 << 62
+	where, args := filter.where(of)
+	if from != (RejectPlace{}) {
+		where += ` AND (at, id) < (` + db.Parameters(&args, []any{from.At, from.ID}) + `)`
 	}
+	where += ` ORDER BY at DESC, id DESC LIMIT ` + db.Parameters(&args, []int{limit + 1})
 	err = f.db.View(ctx, func(tx *db.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT at, id, content FROM reject
-			WHERE scope = $1 AND owner = $2 AND (at, id) < ($3, $4)
-			AND ($5 = 0 OR code = $5) AND ($6 = '' OR product = $6)
-			ORDER BY at DESC, id DESC LIMIT $7`,
-			k.scope, k.owner, from.At, from.ID, filter.Code, short(filter.Product), limit+1)
+		rows, err := tx.Query(ctx, `SELECT at, id, content FROM reject`+where, args...)
 		if err != nil {
 			return err
 		}
@@ -106,6 +146,63 @@ func (f *Feature) findReject(ctx context.Context, of Rejects, rejectID string) (
 		return one, err
 	}
 	return one, json.Unmarshal(content, &one.Reject)
+}
+
+// rejectCause is a cause with its number of the stored refused events.
+type rejectCause struct {
+	Code    int // of the first fault
+	Pointer string
+	Product string
+	Count   int64
+	Last    time.Time
+}
+
+// rejectCauses counts the stored refused events that a filter selects by cause, the
+// most frequent first. An owner has at most 10,000.
+func (f *Feature) rejectCauses(
+	ctx context.Context, of Rejects, filter RejectFilter, limit int,
+) (list []rejectCause, err error) {
+	where, args := filter.where(of)
+	scan := func(row db.Row) (c rejectCause, err error) {
+		var last int64
+		err = row.Scan(
+			&c.Code,
+			&c.Pointer,
+			&c.Product,
+			&c.Count,
+			&last,
+		)
+		c.Last = time.UnixMicro(last).UTC()
+		return c, err
+	}
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		list, err = db.Collect(ctx, tx, scan, `SELECT code, pointer, product, count(*), max(at) FROM reject`+where+`
+			GROUP BY code, pointer, product ORDER BY 4 DESC, code, pointer, product LIMIT `+
+			db.Parameters(&args, []int{limit}), args...)
+		return err
+	})
+	return list, err
+}
+
+// rejectTeams are the teams of the stored refused events of an owner, by id.
+func (f *Feature) rejectTeams(ctx context.Context, of Rejects, limit int) (ids []string, err error) {
+	where, args := RejectFilter{NotTeams: []string{""}}.where(of)
+	scan := func(row db.Row) (id string, err error) { return id, row.Scan(&id) }
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		ids, err = db.Collect(ctx, tx, scan, `SELECT DISTINCT team FROM reject`+where+` ORDER BY team LIMIT `+
+			db.Parameters(&args, []int{limit}), args...)
+		return err
+	})
+	return ids, err
+}
+
+// countRejects counts the stored refused events that a filter selects.
+func (f *Feature) countRejects(ctx context.Context, of Rejects, filter RejectFilter) (n int64, err error) {
+	where, args := filter.where(of)
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*) FROM reject`+where, args...).Scan(&n)
+	})
+	return n, err
 }
 
 // FaultCount is the number of refused events with one fault.

@@ -63,3 +63,22 @@ func BenchmarkWatches(b *testing.B) {
 		runtime.KeepAlive(e)
 	}
 }
+
+// BenchmarkPreview evaluates four weeks of counts with a long burn at the end, as the form does while it is filled in.
+func BenchmarkPreview(b *testing.B) {
+	o := mustCompile(b, ObjectiveSpec{Target: 99.95})
+	const now = epoch + 28*86_400
+	var list []bucket
+	for at := int64(epoch); at < now-3*86_400; at += 7200 {
+		list = append(list, bucket{Start: at, End: at + 7200, Tally: Tally{Total: 100_000, Bad: 10}})
+	}
+	for at := int64(now - 3*86_400); at < now; at += 600 {
+		list = append(list, bucket{Start: at, End: at + 600, Tally: Tally{Total: 10_000, Bad: 300}})
+	}
+	f := &Feature{previews: make(chan struct{}, 1)}
+	for b.Loop() {
+		if _, err := f.simulateCounts(b.Context(), o, list); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

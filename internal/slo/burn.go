@@ -10,7 +10,7 @@ import (
 // Window is a stretch of time over which each series is summed.
 type Window = tally.Window
 
-// The windows: those of the pairs (Google SRE workbook, chapter 5), the two rolling budgets and the calendar month.
+// The windows: those of the pairs (Google SRE workbook, chapter 5), and periods of budgets; tally.Days makes the others.
 const (
 	M5    = tally.M5
 	M30   = tally.M30
@@ -81,14 +81,14 @@ type budget struct {
 }
 
 // budgetOf computes the budget by requests: the failures that the window's requests allow, minus those that happened.
-// The budget of a calendar month covers the whole month, so the spending so far is weighed by the part of the month
+// The budget of a period of the calendar covers the whole period, so the spending so far is weighed by the part of it
 // that has passed, assuming even traffic.
 func budgetOf(w Window, t Tally, allowed share, clock int64) budget {
 	spent := burnRate(t, allowed)
-	if w != Month {
+	if !w.IsCalendar() {
 		return budget{1 - spent, w.Seconds()}
 	}
-	from, to := tally.MonthOf(clock)
+	from, to := w.PeriodOf(clock)
 	return budget{1 - spent*float64(clock-from)/float64(to-from), to - from}
 }
 

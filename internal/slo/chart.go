@@ -41,6 +41,8 @@ type Series struct {
 	Step   int64         `json:"step_seconds"`
 	Points []SeriesPoint `json:"points"`
 
+	Corrections []ActiveCorrection `json:"corrections,omitempty" doc:"Times in the range that are left out of burn rates and budget"`
+
 	burns []Window
 }
 
@@ -59,50 +61,92 @@ func (f *Feature) Series(ctx context.Context, o *Objective, rg Range) (Series, e
 	if err != nil {
 		return Series{}, err
 	}
-	return list[0], nil
+	s := list[0]
+	s.Corrections, err = f.activeCorrections(ctx, o, rg.Seconds)
+	return s, err
 }
 
-// seriesOf reads several objectives of one account at once, and decodes each block once for all of a shard's series.
-func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Range) ([]Series, error) {
-	out := make([]Series, len(objectives))
-	err := f.db.View(ctx, func(tx *db.Tx) error {
-		type member struct {
-			at int
-			r  reading
+// seriesOf reads several objectives of one account at once.
+func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Range) (out []Series, err error) {
+	err = f.db.View(ctx, func(tx *db.Tx) error {
+		list, err := timelinesOf(ctx, tx, objectives, 0)
+		out = make([]Series, len(list))
+		for i := range list {
+			out[i] = list[i].over(objectives[i], rg)
 		}
-		shards := map[int64][]member{}
-		if len(objectives) == 0 {
-			return nil
-		}
-		readings, err := readingsOf(ctx, tx, objectives[0].account, objectives)
-		if err != nil {
-			return err
-		}
-		for i, r := range readings {
-			out[i] = Series{Range: rg.Name, Step: rg.Step, Points: []SeriesPoint{}, burns: rg.Burns}
-			if r.counted {
-				shards[r.shard] = append(shards[r.shard], member{i, r})
-			}
-		}
-		for id, members := range shards {
-			var clock int64
-			if err := tx.QueryRow(ctx, `SELECT clock FROM shard WHERE id = $1`, id).Scan(&clock); err != nil {
-				return err
-			}
-			series := map[uint32][]bucket{}
-			for _, m := range members {
-				series[m.r.series] = nil
-			}
-			if err := readHistory(ctx, tx, id, 0, series); err != nil {
-				return err
-			}
-			for _, m := range members {
-				out[m.at].Points = points(objectives[m.at], series[m.r.series], clock, rg)
-			}
-		}
-		return nil
+		return err
 	})
 	return out, err
+}
+
+// timeline is the stored counts of an objective's series, in buckets that are longer the older they are.
+type timeline struct {
+	reading reading
+	clock   int64    // of the shard: the end of the newest tick; 0 = nothing was counted
+	all     []bucket // oldest first
+	list    []bucket // without what corrections exclude
+}
+
+// over is the part of the timeline that a range covers.
+func (t *timeline) over(o *Objective, rg Range) Series {
+	s := Series{Range: rg.Name, Step: rg.Step, Points: []SeriesPoint{}, burns: rg.Burns}
+	if t.reading.counted {
+		s.Points = points(o, t.all, t.list, t.clock, rg)
+	}
+	return s
+}
+
+// timelinesOf reads the counts of objectives of one account over the last length seconds; 0 = all that are stored.
+func timelinesOf(ctx context.Context, tx *db.Tx, objectives []*Objective, length int64) ([]timeline, error) {
+	if len(objectives) == 0 {
+		return nil, nil
+	}
+	readings, err := readingsOf(ctx, tx, objectives[0].account, objectives)
+	if err != nil {
+		return nil, err
+	}
+	return readTimelines(ctx, tx, readings, length)
+}
+
+// readTimelines reads the counts behind readings. It decodes each block once for all of a shard's series.
+func readTimelines(ctx context.Context, tx *db.Tx, readings []reading, length int64) ([]timeline, error) {
+	out := make([]timeline, len(readings))
+	members := map[int64][]int{} // by shard
+	for i, r := range readings {
+		out[i].reading = r
+		if r.counted {
+			members[r.shard] = append(members[r.shard], i)
+		}
+	}
+	for shard, list := range members {
+		clock, err := clockOf(ctx, tx, shard)
+		if err != nil {
+			return nil, err
+		}
+		series := map[uint32][]bucket{}
+		for _, i := range list {
+			out[i].reading.want(series)
+		}
+		since := int64(0)
+		if length > 0 {
+			since = clock - length
+		}
+		if err := readHistory(ctx, tx, shard, since, series); err != nil {
+			return nil, err
+		}
+		for _, i := range list {
+			out[i].clock = clock
+			out[i].all = series[out[i].reading.series]
+			out[i].list = out[i].reading.corrected(series)
+		}
+	}
+	return out, nil
+}
+
+// clockOf is the end of a shard's newest tick.
+func clockOf(ctx context.Context, tx *db.Tx, shard int64) (clock int64, err error) {
+	err = tx.QueryRow(ctx, `SELECT clock FROM shard WHERE id = $1`, shard).Scan(&clock)
+	return clock, err
 }
 
 // readHistory fills in the buckets of some series of a shard from a time on, oldest first. Blocks that start earlier
@@ -139,39 +183,41 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, series map[
 	return nil
 }
 
-// points makes the points of a range from the buckets of a series.
-func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
+// sumsBetween returns a function that sums the buckets that end after from, up to to.
+func sumsBetween(list []bucket) func(from, to int64) Tally {
 	before := make([]Tally, len(list)+1) // sums of the buckets before each
 	for i, b := range list {
 		before[i+1] = before[i]
 		before[i+1].Add(b.Tally)
 	}
-	// within sums the buckets that end after from, up to to.
-	within := func(from, to int64) Tally {
+	return func(from, to int64) Tally {
 		i, _ := slices.BinarySearchFunc(list, from+1, func(b bucket, t int64) int { return int(b.End - t) })
 		j, _ := slices.BinarySearchFunc(list, to+1, func(b bucket, t int64) int { return int(b.End - t) })
 		t := before[max(i, j)]
 		t.Subtract(before[i])
 		return t
 	}
+}
+
+// points makes the points of a range from the buckets of a series: the requests from all of them, burn rates and budget
+// from those without what corrections exclude.
+func points(o *Objective, all, list []bucket, clock int64, rg Range) []SeriesPoint {
+	within := sumsBetween(list)
+	requests := sumsBetween(all)
 	last := tally.AlignDown(clock, rg.Step)
 	if last < clock {
 		last += rg.Step
 	}
 	out := []SeriesPoint{}
 	for at := last - rg.Seconds + rg.Step; at <= last; at += rg.Step {
-		step := within(at-rg.Step, at)
+		step := requests(at-rg.Step, at)
 		p := SeriesPoint{At: timeOf(at), Total: step.Total, Bad: step.Bad, Burn: map[string]float64{}}
 		for _, w := range rg.Burns {
 			if t := within(at-w.Seconds(), at); t.Total > 0 {
 				p.Burn[w.String()] = burnRate(t, o.allowed)
 			}
 		}
-		from := at - o.Window.Seconds()
-		if o.Window == Month {
-			from, _ = tally.MonthOf(at)
-		}
-		if t := within(from, at); t.Total > 0 {
+		if t := within(o.Window.Begins(at), at); t.Total > 0 {
 			left := budgetOf(o.Window, t, o.allowed, at).Left
 			p.BudgetLeft = &left
 		}

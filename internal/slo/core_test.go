@@ -203,7 +203,7 @@ func TestThreeErrorsOfALittleSiteCouldBeChance(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	o := r.watches[0]
-	sums := r.Sums(0)
+	sums := r.Sums(0, o.Window)
 	s := &sums
 	if need, held := o.need(&o.rules[0], s); !held || !above(s[H1], o.rules[0].factor(), o.allowed) {
 		t.Errorf("need %d, held %v, %+v", need, held, s[H1])
@@ -311,23 +311,81 @@ func TestAFasterPairTellsForTheSlowerOnes(t *testing.T) {
 	}
 }
 
-func TestAMonthBeginsAnew(t *testing.T) {
-	r := newRig(t, ObjectiveSpec{Target: 99.9, Window: "month"})
-	r.at = time.Date(2026, 10, 31, 20, 0, 0, 0, time.UTC).Unix()
-	r.run(4*3600, 10, 0.001)
-	if got := r.Sums(0)[Month]; got != (Tally{Total: 14_400, Bad: 14}) {
-		t.Errorf("in October %+v", got)
+func TestAPeriodOfTheCalendarBeginsAnew(t *testing.T) {
+	for _, c := range []struct {
+		window string
+		ends   time.Time
+		length int64 // days
+	}{
+		{"week", time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), 7}, // a Monday
+		{"month", time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), 31},
+		{"quarter", time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC), 92},
+	} {
+		r := newRig(t, ObjectiveSpec{Target: 99.9, Window: c.window})
+		window := r.watches[0].Window
+		r.at = c.ends.Unix() - 4*3600
+		r.run(4*3600, 10, 0.001)
+		if got := r.Sums(0, window).Budget(); got != (Tally{Total: 14_400, Bad: 14}) {
+			t.Errorf("%s: before its end %+v", c.window, got)
+		}
+		r.run(Tick, 10, 0)
+		if got := r.Sums(0, window).Budget(); got != (Tally{Total: 10, Bad: 0}) {
+			t.Errorf("%s: in the next one %+v", c.window, got)
+		}
+		// A late count of the period before does not count for this one.
+		if err := r.process([]sample{{At: r.at - 3600, ID: 0, Tally: Tally{Total: 5, Bad: 5}}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Sums(0, window); got.Budget() != (Tally{Total: 10, Bad: 0}) || got[H2].Bad < 5 {
+			t.Errorf("%s: late %+v", c.window, got)
+		}
+		from, to := window.PeriodOf(c.ends.Unix())
+		if to != c.ends.Unix() || to-from != c.length*86_400 {
+			t.Errorf("%s: from %d to %d", c.window, from, to)
+		}
 	}
-	r.run(Tick, 10, 0)
-	if got := r.Sums(0)[Month]; got != (Tally{Total: 10, Bad: 0}) {
-		t.Errorf("in November %+v", got)
+}
+
+// TestALongPeriodIsTheSumOfItsDays counts evenly for 100 days.
+func TestALongPeriodIsTheSumOfItsDays(t *testing.T) {
+	for window, days := range map[string]uint64{"7d": 7, "28d": 28, "31d": 31, "32d": 32, "45d": 45, "90d": 90} {
+		r := newRig(t, ObjectiveSpec{Target: 99.9, Window: window})
+		for range 100 * 24 {
+			if err := r.process([]sample{{At: r.at, Tally: Tally{Total: 1000, Bad: 1}}}); err != nil {
+				t.Fatal(err)
+			}
+			r.at += 3600
+		}
+		if err := r.advance(r.at); err != nil {
+			t.Fatal(err)
+		}
+		o := r.watches[0]
+		if got := r.Sums(0, o.Window).Budget(); got != (Tally{Total: 24_000 * days, Bad: 24 * days}) {
+			t.Errorf("%s: %+v", window, got)
+		}
+		if o.Window.Seconds() != int64(days)*86_400 || o.Window.String() != window {
+			t.Errorf("%s: %s has %d s", window, o.Window, o.Window.Seconds())
+		}
 	}
-	// What comes late for October is not November's.
-	if err := r.process([]sample{{At: r.at - 3600, ID: 0, Tally: Tally{Total: 5, Bad: 5}}}); err != nil {
-		t.Fatal(err)
+}
+
+func TestReadingsOfEveryPeriodAreStored(t *testing.T) {
+	for _, name := range []string{"28d", "30d", "month", "7d", "90d", "week", "quarter"} {
+		var w Window
+		if err := w.UnmarshalText([]byte(name)); err != nil {
+			t.Fatal(err)
+		}
+		want := windowSums{M5: {Total: 3, Bad: 1}, D28: {Total: 1 << 40, Bad: 9}}
+		if got, err := decodeSums(w, encodeSums(w, &want)); err != nil || got != want {
+			t.Errorf("%s: %v %+v", name, err, got)
+		}
 	}
-	if got := r.Sums(0); got[Month] != (Tally{Total: 10, Bad: 0}) || got[H2].Bad < 5 {
-		t.Errorf("late %+v", got)
+	// As released versions wrote it: seven windows, 28d, 30d and month.
+	const text = "[[1,1],[2,1],[3,1],[4,1],[5,1],[6,1],[7,1],[8,1],[9,1],[10,1]]"
+	for w, total := range map[Window]uint64{D28: 8, D30: 9, Month: 10} {
+		if got, err := decodeSums(w, text); err != nil || got.Budget().Total != total || got[D3].Total != 7 {
+			t.Errorf("%s: %v %+v", w, err, got)
+		}
 	}
 }
 

@@ -17,8 +17,8 @@ const Longest = 30 * 86_400
 // kept is the age in seconds past which no count is kept.
 var kept = tally.Levels[tally.LevelCount-1].Keep
 
-// windowSums are the tallies of a series by window.
-type windowSums = [tally.WindowCount]Tally
+// windowSums are the tallies of a series in the short windows, by window, and in the period of an objective.
+type windowSums = tally.Sums
 
 // sample is the tally of one series in one tick.
 type sample = tally.Sample
@@ -31,7 +31,11 @@ type sample = tally.Sample
 type engine struct {
 	*tally.Set
 	heads   []uint32 // by series: 1 + the index of its first watch; 0, or past the end = it has none
-	watches []*watch
+	watches []*watch // nil where one was removed
+	free    []uint32 // indices of removed watches
+
+	corrected corrected
+	excluded  []sample // of the current tick
 
 	suspects    []uint32
 	starts      []burnStart     // pairs that began to fire in this evaluation
@@ -48,13 +52,31 @@ func newEngine() *engine {
 
 // watch adds an objective to a series, before the first count of the series or the restoring of its blocks.
 func (e *engine) watch(o *Objective, series uint32) *watch {
+	own := o.watched()
+	e.Watch(series, own.Budget, own.Rules)
+	return e.attach(o, series)
+}
+
+// watched is the part of an objective that the tallies need.
+func (o *Objective) watched() tally.Watched {
 	rules := make([]tally.Rule, len(o.rules))
 	for i, p := range o.rules {
 		rules[i] = tally.Rule{Long: p.Long, Short: p.Short, Limit: burnLimit(p.factor(), o.allowed)}
 	}
-	e.Watch(series, o.Window, rules)
+	return tally.Watched{Budget: o.Window, Rules: rules}
+}
+
+// attach adds an objective to the list of its series.
+func (e *engine) attach(o *Objective, series uint32) *watch {
 	w := &watch{Objective: o, series: series}
-	e.watches = append(e.watches, w)
+	index := uint32(len(e.watches))
+	if n := len(e.free); n > 0 {
+		index = e.free[n-1]
+		e.free = e.free[:n-1]
+		e.watches[index] = w
+	} else {
+		e.watches = append(e.watches, w)
+	}
 	if int(series) >= len(e.heads) {
 		e.heads = append(e.heads, make([]uint32, int(series)+1-len(e.heads))...)
 	}
@@ -62,8 +84,44 @@ func (e *engine) watch(o *Objective, series uint32) *watch {
 	for *to != 0 {
 		to = &e.watches[*to-1].next
 	}
-	*to = uint32(len(e.watches))
+	*to = index + 1
 	return w
+}
+
+// unwatch removes an objective from the list of its series; rewatch follows.
+func (e *engine) unwatch(w *watch) {
+	to := &e.heads[w.series]
+	for e.watches[*to-1] != w {
+		to = &e.watches[*to-1].next
+	}
+	index := *to - 1
+	*to = w.next
+	e.watches[index] = nil
+	e.free = append(e.free, index)
+	delete(e.restated, w)
+	e.corrected.set(w, nil)
+}
+
+// rewatch follows a change of the objectives of a series that may have counts. It reports whether Recount has to
+// complete the sums of the series.
+func (e *engine) rewatch(series uint32) (recount bool) {
+	var list []tally.Watched
+	for w := range e.watchesOf(series) {
+		list = append(list, w.watched())
+	}
+	recount = e.Rewatch(series, list)
+	e.setActive(series)
+	return recount
+}
+
+// setActive makes the tallies return a series at every change while one of its pairs is not quiet. With a correction the
+// rules of the tallies do not know the ratio, so these return it always.
+func (e *engine) setActive(series uint32) {
+	active := false
+	for w := range e.watchesOf(series) {
+		active = active || w.pairs != nil || len(e.corrected.of) > 0 && len(e.corrected.of[w]) > 0
+	}
+	e.SetActive(series, active)
 }
 
 // watched reports whether a series has an objective.
@@ -123,6 +181,9 @@ func (e *engine) add(at int64, samples []sample) error {
 	e.updates += n
 	if len(e.watches) == 0 {
 		return nil
+	}
+	if err := e.exclude(at, samples); err != nil {
+		return err
 	}
 	for i := range samples {
 		for w := range e.watchesOf(samples[i].ID) {

@@ -148,7 +148,7 @@ func (o *Objective) burning(i int, s *windowSums, ended int64) bool {
 
 // evaluate updates the states of an objective's pairs, the fastest first. setBegan completes the transitions.
 func (e *engine) evaluate(w *watch) {
-	s := e.Sums(w.series)
+	s := e.sums(w)
 	clock := e.Clock()
 	pairs := w.states()
 	inhibited := false // a faster pair fires
@@ -157,7 +157,7 @@ func (e *engine) evaluate(w *watch) {
 		st := &pairs[i]
 		on := w.fires(p, &s, clock-e.First(w.series))
 		switch {
-		case st.state == firing && s[p.Short].Total == 0: // silence
+		case st.state == firing && e.silent(w, &s, p.Short):
 		case st.state == firing && !on:
 			e.transitions = append(e.transitions, w.transition(&s, clock, *p, End, *st))
 			*st = pairState{}
@@ -199,11 +199,7 @@ func (e *engine) setPairs(w *watch, pairs []pairState) {
 		w.pairs = nil
 	}
 	e.restated[w] = true
-	active := false
-	for other := range e.watchesOf(w.series) {
-		active = active || other.pairs != nil
-	}
-	e.SetActive(w.series, active)
+	e.setActive(w.series)
 }
 
 // burnStart is a pair that began to fire, with its transition.
@@ -221,19 +217,16 @@ const maxHistories = 8192
 func (e *engine) setBegan() error {
 	for list := range slices.Chunk(e.starts, maxHistories) {
 		since := e.Clock()
-		var series []uint32 // ascending, as the suspects are
+		var watches []*watch
 		for _, st := range list {
 			since = min(since, e.Clock()-st.watch.rules[st.pair].Long.Seconds())
-			if n := len(series); n == 0 || series[n-1] != st.watch.series {
-				series = append(series, st.watch.series)
-			}
+			watches = append(watches, st.watch)
 		}
-		histories, err := e.Histories(series, since)
+		histories, err := e.historiesOf(watches, since)
 		if err != nil {
 			return err
 		}
-		for _, st := range list {
-			i, _ := slices.BinarySearch(series, st.watch.series)
+		for i, st := range list {
 			began := st.watch.began(histories[i], st.watch.rules[st.pair], e.Clock())
 			st.watch.pairs[st.pair].began = began
 			e.transitions[st.transition].Began = began
@@ -256,7 +249,7 @@ func (o *Objective) transition(s *windowSums, at int64, p Pair, event string, st
 		Since:     st.since,
 		alert:     st.alerted,
 	}
-	left := budgetOf(o.Window, s[o.Window], o.allowed, at)
+	left := budgetOf(o.Window, s.Budget(), o.allowed, at)
 	t.BudgetLeft = left.Left
 	// The short window has the present rate; the long one still includes the time before the failures.
 	if in, ok := left.exhaustion(t.Short.Burn); ok {

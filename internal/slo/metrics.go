@@ -16,6 +16,8 @@ type metrics struct {
 	watermark   *prometheus.GaugeVec
 	lines       *prometheus.GaugeVec
 	bytes       *prometheus.GaugeVec
+	reads       prometheus.Counter
+	refreshed   prometheus.Counter
 }
 
 func newMetrics() metrics {
@@ -33,6 +35,10 @@ func newMetrics() metrics {
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "belfry_slo_batch_seconds", Help: "Time to count and evaluate a batch, without storing it.",
 			Buckets: []float64{.0001, .001, .01, .1, 1, 10}}),
+		reads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_slo_shard_reads_total", Help: "Shards whose whole state was read from the database."}),
+		refreshed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "belfry_slo_series_refreshed_total", Help: "Series read again because one of their objectives changed."}),
 		watermark: perShard("belfry_slo_watermark_seconds",
 			"End of the newest tick, Unix seconds; time() minus this is the lag."),
 		lines: perShard("belfry_slo_lines", "Time series in memory."),
@@ -44,5 +50,6 @@ func (m metrics) register(r prometheus.Registerer) error {
 	telemetry.StartAtZero(m.refused, []string{"unreadable", "repeat", "future", "old", "limit"})
 	telemetry.StartAtZero(m.transitions, []string{"start", "end"})
 	return errors.Join(r.Register(m.updates), r.Register(m.refused), r.Register(m.transitions), r.Register(m.seconds),
-		r.Register(m.watermark), r.Register(m.lines), r.Register(m.bytes))
+		r.Register(m.watermark), r.Register(m.lines), r.Register(m.bytes),
+		r.Register(m.reads), r.Register(m.refreshed))
 }

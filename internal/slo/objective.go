@@ -7,6 +7,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // Objective is a target for the requests of a zone, or of a part of it.
@@ -16,7 +17,7 @@ type Objective struct {
 	Match      Match    `json:"match"`
 	SLI        string   `json:"sli,omitempty" doc:"The good/total ratio that is evaluated; availability when left out"`
 	Target     float64  `json:"target" doc:"Percent of the requests that must be good, such as 99.95"`
-	Window     Window   `json:"window" doc:"Period of the budget: 28d and 30d are rolling, month is the calendar month (UTC)" enum:"28d,30d,month"`
+	Window     Window   `json:"window" doc:"Period of the budget: 7d to 90d are rolling; week (from Monday), month and quarter are those of the calendar (UTC)"`
 	Pairs      any      `json:"pairs" doc:"standard, standard+2x, or a list of window pairs"`
 	Guard      Guard    `json:"guard,omitzero"`
 	CreatedOn  web.Time `json:"created_on"`
@@ -55,7 +56,7 @@ type ObjectiveSpec struct {
 	Match  Match   `json:"match" doc:"The requests: those of a property, or of one origin, hostname or path class in it"`
 	SLI    string  `json:"sli,omitempty" maxLength:"64" doc:"Another good/total ratio than availability"`
 	Target float64 `json:"target" doc:"Percent that must be good, 50 to 99.999"`
-	Window string  `json:"window,omitempty" doc:"28d (when left out), 30d or month"`
+	Window string  `json:"window,omitempty" doc:"Period of the budget: 7d to 90d (rolling), week, month or quarter (calendar, UTC); 28d when left out"`
 	Pairs  any     `json:"pairs,omitempty" doc:"\"standard\" (when left out), \"standard+2x\", or a list of {long, short, factor, severity: page|ticket}; windows are 5m, 30m, 1h, 2h, 6h, 1d, 3d"`
 	Guard  Guard   `json:"guard,omitempty" doc:"Against alerts by chance at little traffic"`
 }
@@ -153,8 +154,10 @@ func (c *checker) window(o *Objective, name string) {
 	if name == "" {
 		name = D28.String()
 	}
-	if err := o.Window.UnmarshalText([]byte(name)); err != nil || o.Window < D28 {
-		c.fault(errs.CodeInvalid, "/window", "the window must be 28d, 30d or month, not %q", clip(name, 40))
+	if err := o.Window.UnmarshalText([]byte(name)); err != nil || !o.Window.IsPeriod() {
+		c.fault(errs.CodeInvalid, "/window",
+			"the window must be %dd to %dd (rolling, whole days), week, month or quarter (calendar, UTC), not %q",
+			tally.MinDays, tally.MaxDays, clip(name, 40))
 		o.Window = D28
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -33,6 +34,7 @@ type ZoneName struct {
 type pages struct {
 	*Feature
 	*page.Set
+	sparkCache *cache.Cache[string, [][]float64] // lines of the list, by its rows
 }
 
 // flashes are shown once on the page after a form.
@@ -48,15 +50,19 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	if err != nil {
 		return err
 	}
-	p := &pages{f, set}
+	p := &pages{f, set, cache.New[string, [][]float64](200, sparksTTL, f.now)}
 	const base = "/accounts/{account_id}/objectives"
 	const one = base + "/{slo_id}"
 	p.Get(base, account.SLORead, p.showList)
+	p.Get(base+"/report", account.SLORead, p.showReport)
 	p.Get(base+"/new", account.SLOWrite, p.showNew)
-	p.Post(base, account.SLOWrite, p.createForm().Handle)
+	p.Get(base+"/new/parts/{zone_id}", account.SLOWrite, p.findParts)
+	p.Post(base, account.SLOWrite, p.submit(parseForm))
+	p.Post(base+"/preview", account.SLOWrite, p.preview(parseForm))
 	p.Get(one, account.SLORead, p.showOne)
 	p.Get(one+"/edit", account.SLOWrite, p.showEdit)
-	p.Post(one, account.SLOWrite, p.replaceForm().Handle)
+	p.Post(one, account.SLOWrite, p.submit(p.parseChange))
+	p.Post(one+"/preview", account.SLOWrite, p.preview(p.parseChange))
 	p.Confirm(one+"/delete", account.SLOWrite, p.confirmDelete, p.delete)
 	return nil
 }
@@ -108,6 +114,9 @@ type withStatus struct {
 	Status Status
 }
 
+// stateRank orders the states, the worst first.
+var stateRank = map[State]int{Burning: 0, Recovering: 1, NoData: 2, Healthy: 3}
+
 // statuses reads all objectives of an account, the worst first: burning, recovering, without data, then by the budget
 // that is left.
 func (f *Feature) statuses(ctx context.Context, accountID string) ([]withStatus, error) {
@@ -129,86 +138,14 @@ func (f *Feature) statuses(ctx context.Context, accountID string) ([]withStatus,
 		}
 		return nil
 	})
-	rank := map[State]int{Burning: 0, Recovering: 1, NoData: 2, Healthy: 3}
 	slices.SortStableFunc(out, func(a, b withStatus) int {
 		return cmp.Or(
-			cmp.Compare(rank[a.Status.State], rank[b.Status.State]),
+			cmp.Compare(stateRank[a.Status.State], stateRank[b.Status.State]),
 			cmp.Compare(a.Status.Budget.Left, b.Status.Budget.Left),
 			strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)),
 		)
 	})
 	return out, err
-}
-
-// listPage is the data of the template "objectives".
-type listPage struct {
-	Path       string
-	CanWrite   bool
-	Rows       []objectiveRow
-	Past       []pastRow
-	Example    string // commands that send counts
-	Burning    int
-	Recovering int
-	Silent     int    // without data
-	Worst      string // sentence of the worst objective that burns or recovers
-	Rising     string // sentence of an objective whose failures rise
-}
-
-// objectiveRow is an objective in the list.
-type objectiveRow struct {
-	withStatus
-	Href  string
-	Zone  string
-	Part  string
-	Spark []float64 // budget left over the last day
-}
-
-// pastRow is a transition with the page of its objective.
-type pastRow struct {
-	Past
-	Href string
-}
-
-// recentRows is the number of transitions below the list.
-const recentRows = 10
-
-func (p *pages) showList(v *page.Visit) error {
-	list, err := p.statuses(v.Context(), v.Account)
-	if err != nil {
-		return err
-	}
-	data := listPage{
-		Path:     objectivesPath(v.Account),
-		CanWrite: v.Can(account.SLOWrite),
-		Example:  p.example(v.Account),
-	}
-	for _, one := range list {
-		switch one.Status.State {
-		case Burning:
-			data.Burning++
-		case Recovering:
-			data.Recovering++
-		case NoData:
-			data.Silent++
-		}
-		if one.Status.Rising && data.Rising == "" {
-			data.Rising = one.Status.Sentence
-		}
-	}
-	if data.Burning+data.Recovering > 0 {
-		data.Worst = list[0].Status.Sentence
-	}
-	if data.Rows, err = p.rows(v, list); err != nil {
-		return err
-	}
-	recent, err := p.recentTransitions(v.Context(), v.Account, recentRows)
-	if err != nil {
-		return err
-	}
-	for _, one := range recent {
-		data.Past = append(data.Past, pastRow{one, objectivePath(v.Account, one.objective)})
-	}
-	return v.Show(page.View{Section: section, Title: "Objectives", Template: "objectives", Data: data})
 }
 
 // Sparks are the budgets that were left over the last day, by the id of the objective, of the worst objectives of an
@@ -247,34 +184,4 @@ func (f *Feature) sparks(ctx context.Context, list []withStatus) ([][]float64, e
 		}
 	}
 	return sparks, nil
-}
-
-func (p *pages) rows(v *page.Visit, list []withStatus) ([]objectiveRow, error) {
-	sparks, err := p.sparks(v.Context(), list)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]objectiveRow, len(list))
-	for i, one := range list {
-		_, zone, err := p.cfg.Zone(v.Context(), v.Account, one.Match.Zone)
-		if err != nil {
-			return nil, err
-		}
-		rows[i] = objectiveRow{
-			withStatus: one,
-			Href:       objectivePath(v.Account, one.ID),
-			Zone:       cmp.Or(zone, "a deleted property"),
-			Part:       one.Part(),
-			Spark:      sparks[i],
-		}
-	}
-	return rows, nil
-}
-
-// example is the command that sends a count with curl, for an account without any.
-func (p *pages) example(accountID string) string {
-	return "curl -X POST " + p.URL() + "/client/v4/accounts/" + accountID + "/traffic/counts \\\n" +
-		"  -H \"Authorization: Bearer $BELFRY_TOKEN\" -H \"Content-Type: application/json\" \\\n" +
-		"  -d '{\"zone\":\"shop.example\",\"ts\":'$(date +%s)',\"total\":1200,\"bad\":3}'\n\n" +
-		"# or ship an access log\nbelfry tail /var/log/nginx/access.log"
 }

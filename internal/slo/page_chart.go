@@ -2,6 +2,7 @@ package slo
 
 import (
 	"cmp"
+	"net/url"
 	"slices"
 	"time"
 
@@ -10,15 +11,12 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
-// charts draws the budget and the burn rates, with changes and alerts as marks.
+// charts draws the burn rates and the budget, with changes and alerts as marks.
 func (p *pages) charts(v *page.Visit, data *objectivePage, rg Range) error {
 	o := data.Objective
-	series, err := p.Series(v.Context(), o, rg)
-	if err != nil {
-		return err
-	}
+	series := data.timeline.over(o, rg)
 	const empty = "Nothing has been counted in this time"
-	data.Budget = ui.Chart{Label: "Error budget left", Unit: "%", Empty: empty}
+	data.Budget = ui.Chart{Label: "Error budget left", Unit: "%", Empty: empty, Small: true}
 	data.Burn = ui.Chart{Label: "Burn rate", Unit: "×", Empty: empty, Min: new(float64)}
 	if len(series.Points) == 0 {
 		return nil
@@ -29,15 +27,23 @@ func (p *pages) charts(v *page.Visit, data *objectivePage, rg Range) error {
 	}
 	data.Budget.X = x
 	data.Burn.X = x
-	drawBudget(&data.Budget, series, rg)
+	if data.audit != "" {
+		// The script replaces {from} and {to}, so they are not escaped.
+		href := data.audit + "?" + url.Values{"zone": {o.Match.Zone}}.Encode() + "&since={from}&before={to}"
+		data.Budget.AuditHref = href
+		data.Burn.AuditHref = href
+	}
+	drawBudget(&data.Budget, series)
 	drawBurn(&data.Burn, series, rg, o.rules)
+	var err error
 	data.Burn.Marks, err = p.marks(v, o, x)
 	return err
 }
 
-func drawBudget(c *ui.Chart, series Series, rg Range) {
+// drawBudget draws the budget from zero. An overspent one is shown down to -100 %.
+func drawBudget(c *ui.Chart, series Series) {
 	left := ui.ChartSeries{Name: "Budget left", Fill: true}
-	low := 100.0
+	low := 0.0
 	for _, point := range series.Points {
 		y := percent(point.BudgetLeft)
 		left.Y = append(left.Y, y)
@@ -46,24 +52,21 @@ func drawBudget(c *ui.Chart, series Series, rg Range) {
 		}
 	}
 	c.Series = []ui.ChartSeries{left}
-	if rg.Seconds > 86400 || low < 60 {
-		low = min(0, max(low, -100))
-	} else {
-		low = low - (100-low)*0.2 - 0.5
-	}
+	low = max(low, -100)
 	high := 100.0
 	c.Min = &low
 	c.Max = &high
-	if low <= 0 {
+	if low < 0 {
 		c.Levels = []ui.ChartLevel{{Y: 0, Label: "spent", Tone: ui.Bad}}
 	}
 }
 
+// drawBurn draws the burn rates. Extreme ones are drawn on a logarithmic axis, so that they and the levels are legible.
 func drawBurn(c *ui.Chart, series Series, rg Range, rules []Pair) {
 	most := 0.0
 	tones := [...]ui.Tone{ui.Accent, ui.Warn, ui.Info}
 	for i, w := range rg.Burns {
-		one := ui.ChartSeries{Name: "over " + w.String(), Tone: tones[i]}
+		one := ui.ChartSeries{Name: "over " + w.String(), Tone: tones[i%len(tones)]}
 		for _, point := range series.Points {
 			var y *float64
 			if rate, ok := point.Burn[w.String()]; ok {
@@ -80,21 +83,21 @@ func drawBurn(c *ui.Chart, series Series, rg Range, rules []Pair) {
 		if !slices.Contains(rg.Burns, pair.Long) && len(c.Levels) > 0 {
 			continue
 		}
-		tone := ui.Bad
+		factor := factorText(pair.Factor)
+		level := ui.ChartLevel{Y: pair.Factor, Label: "pages at " + factor, Short: factor, Tone: ui.Bad}
 		if pair.Severity == Ticket {
-			tone = ui.Warn
+			level.Label = "ticket at " + factor
+			level.Tone = ui.Warn
 		}
-		label := pair.String() + " fires at " + factorText(pair.Factor)
-		c.Levels = append(c.Levels, ui.ChartLevel{Y: pair.Factor, Label: label, Tone: tone})
+		c.Levels = append(c.Levels, level)
 		top = max(top, pair.Factor)
 	}
-	// In an outage the budget burns a thousand times too fast. Without this limit of three times the highest level, the
-	// rest of the chart would be a line on its axis.
-	limit := max(top*1.2, min(most*1.05, top*3))
-	c.Max = &limit
-	if most > limit {
-		c.Summary = "The axis is cut: the highest rate is " + times(most) + "×."
+	if most > 3*top {
+		c.Log = true
+		return
 	}
+	limit := max(top*1.2, most*1.05)
+	c.Max = &limit
 }
 
 func percent(left *float64) *float64 {

@@ -1,11 +1,12 @@
 package slo
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -14,37 +15,47 @@ import (
 // objectiveForm is the input of the form of an objective.
 type objectiveForm struct {
 	Name     string
-	Zone     string
+	Zone     ui.Choice
 	Kind     string
 	Value    string
 	SLI      string
 	Target   string
 	Window   string
 	Pairs    string
-	Own      string // pairs as lines of text, with Pairs "own"
+	Own      []pairInput // rows of the editor, with Pairs "own"
 	Alpha    string
 	MinTotal string
 	MinBad   string
 
 	Existing *Objective // nil for a new one; after success, the objective
+
+	act string // of the button: "" saves
 }
 
-// objectiveFields are the fields that can have a fault.
+// objectiveFields are the fields that can have a fault, but for those of the pairs' rows.
 var objectiveFields = []string{
-	"name", "match/zone", "match/hostname", "match/origin", "match/path_class", "value", "sli", "target", "window",
-	"pairs", "own", "guard/alpha", "guard/min_total", "guard/min_bad",
+	"name", "match", "match/zone", "match/hostname", "match/origin", "match/path_class", "value", "sli", "target",
+	"window", "pairs", "guard/alpha", "guard/min_total", "guard/min_bad",
 }
 
 // formPage is the data of the template "objective-form".
 type formPage struct {
 	objectiveForm
-	Action   string
-	Back     string
-	Zones    [][2]string
-	Kinds    [][2]string
-	Windows  [][2]string
-	PairSets [][2]string
-	Faults   ui.Faults
+	Action      string
+	PreviewPath string
+	Back        string
+	ZonePicker  ui.Picker
+	PartPicker  ui.Picker
+	Kinds       [][2]string
+	Windows     [][2]string
+	PairSets    [][2]string
+	Severities  [][2]string
+	Longs       [][2]string
+	Shorts      [][2]string
+	Faults      ui.Faults
+	OwnPairs    bool // the rows are shown
+	MoreOpen    bool // the fold has a value or a fault
+	Preview     previewPart
 }
 
 // ownPairs is the choice of pairs that are written out.
@@ -65,45 +76,55 @@ var (
 	pairChoices = [][2]string{
 		{Standard, "standard: two that page, two that open tickets"},
 		{StandardX2, "standard, and a ticket when half of the time is left"},
-		{ownPairs, "own, written below"},
+		{ownPairs, "own pairs of windows"},
 	}
+	severityChoices = [][2]string{{string(Page), "page"}, {string(Ticket), "ticket"}}
 )
 
 func parseForm(v *page.Visit) (objectiveForm, error) {
 	field := func(name string) string { return v.Field(name, 4096) }
-	return objectiveForm{
+	f := objectiveForm{
 		Name:     field("name"),
-		Zone:     field("match/zone"),
-		Kind:     field("kind"),
+		Kind:     cmp.Or(field("kind"), kindZone),
 		Value:    field("value"),
 		SLI:      field("sli"),
 		Target:   field("target"),
 		Window:   field("window"),
 		Pairs:    field("pairs"),
-		Own:      field("own"),
+		Own:      parsePairRows(v),
 		Alpha:    field("guard/alpha"),
 		MinTotal: field("guard/min_total"),
 		MinBad:   field("guard/min_bad"),
-	}, nil
+		act:      v.Field("do", 32),
+	}
+	if zones := v.Choices("match/zone", 255); len(zones) > 0 {
+		f.Zone = zones[0]
+	}
+	return f, nil
+}
+
+// parseChange reads the form of the objective of the path.
+func (p *pages) parseChange(v *page.Visit) (objectiveForm, error) {
+	f, err := parseForm(v)
+	if err == nil {
+		f.Existing, err = p.Objective(v.Context(), v.Account, v.PathValue("slo_id"))
+	}
+	return f, err
 }
 
 // spec converts the input. Its faults are those of fields that are not numbers.
 func (f *objectiveForm) spec() (ObjectiveSpec, error) {
 	var faults errs.List
 	number := func(text, pointer, expected string) float64 {
-		text = strings.TrimSpace(strings.TrimSuffix(strings.ReplaceAll(text, ",", "."), "%"))
-		if text == "" {
-			return 0
-		}
-		v, err := strconv.ParseFloat(text, 64)
+		value, err := parseNumber(text)
 		if err != nil {
 			faults = append(faults, errs.At(errs.CodeWrongType, pointer, "expected %s, not %q", expected, clip(text, 40)))
 		}
-		return v
+		return value
 	}
 	s := ObjectiveSpec{
 		Name:   f.Name,
-		Match:  Match{Zone: f.Zone},
+		Match:  Match{Zone: f.Zone.Value},
 		SLI:    f.SLI,
 		Target: number(f.Target, "/target", "a percentage such as 99.95"),
 		Window: f.Window,
@@ -122,46 +143,24 @@ func (f *objectiveForm) spec() (ObjectiveSpec, error) {
 	case kindPathClass:
 		s.Match.PathClass = f.Value
 	}
-	if f.Kind != kindZone && f.Kind != "" && f.Value == "" {
+	if f.Kind != kindZone && f.Value == "" {
 		faults = append(faults, errs.At(errs.CodeMissingField, "/value", "name it, or choose all requests"))
 	}
 	if f.Pairs == ownPairs {
-		list, err := parsePairs(f.Own)
-		if err != nil {
-			faults = append(faults, err)
-		}
+		list, err := f.ownPairs()
+		faults = append(faults, err...)
 		s.Pairs = list
 	}
 	return s, faults.Or()
 }
 
-// parsePairs reads one pair a line: LONG SHORT FACTOR SEVERITY.
-func parsePairs(text string) ([]Pair, *errs.Error) {
-	list := []Pair{}
-	for line := range strings.Lines(text) {
-		words := strings.Fields(strings.ReplaceAll(line, "/", " "))
-		if len(words) == 0 {
-			continue
-		}
-		var p Pair
-		var err error
-		if len(words) == 4 {
-			p.Severity = Severity(words[3])
-			if p.Factor, err = strconv.ParseFloat(strings.TrimSuffix(words[2], "×"), 64); err == nil {
-				if err = p.Long.UnmarshalText([]byte(words[0])); err == nil {
-					err = p.Short.UnmarshalText([]byte(words[1]))
-				}
-			}
-		}
-		if len(words) != 4 || err != nil {
-			return nil, errs.At(errs.CodeInvalid, "/own",
-				"expected lines such as: 1h 5m 14.4 page. This is not one: %s", clip(strings.TrimSpace(line), 60))
-		}
-		if list = append(list, p); len(list) > maxPairs {
-			break
-		}
+// parseNumber reads a number as people write it: "99,95 %".
+func parseNumber(text string) (float64, error) {
+	text = strings.TrimSpace(strings.TrimRight(strings.ReplaceAll(text, ",", "."), "%× "))
+	if text == "" {
+		return 0, nil
 	}
-	return list, nil
+	return strconv.ParseFloat(text, 64)
 }
 
 // formOf is the form of an existing objective.
@@ -169,7 +168,7 @@ func formOf(o *Objective) objectiveForm {
 	k := o.seriesKey()
 	f := objectiveForm{
 		Name:     o.Name,
-		Zone:     o.Match.Zone,
+		Zone:     ui.Choice{Value: o.Match.Zone},
 		Kind:     k.kind,
 		Value:    k.value,
 		SLI:      o.SLI,
@@ -180,9 +179,7 @@ func formOf(o *Objective) objectiveForm {
 	var ok bool
 	if f.Pairs, ok = o.Pairs.(string); !ok {
 		f.Pairs = ownPairs
-		for _, p := range o.rules {
-			f.Own += fmt.Sprintf("%s %s %v %s\n", p.Long, p.Short, p.Factor, p.Severity)
-		}
+		f.Own = pairInputs(o.rules)
 	}
 	if o.Guard.Alpha != DefaultAlpha {
 		f.Alpha = strconv.FormatFloat(o.Guard.Alpha, 'g', -1, 64)
@@ -200,21 +197,44 @@ func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) er
 	data := formPage{
 		objectiveForm: *f,
 		Action:        objectivesPath(v.Account),
+		PreviewPath:   objectivesPath(v.Account) + "/preview",
 		Back:          objectivesPath(v.Account),
 		Kinds:         kindChoices,
 		Windows:       windowChoices,
 		PairSets:      pairChoices,
+		Severities:    severityChoices,
+		Longs:         windowOptions(M30, D3),
+		Shorts:        windowOptions(M5, D1),
 		Faults:        faults,
+		OwnPairs:      f.Pairs == ownPairs,
 	}
 	title := "New objective"
 	if f.Existing != nil {
-		title = "Change " + f.Existing.Name
+		title = "Edit " + f.Existing.Name
 		data.Action = objectivePath(v.Account, f.Existing.ID)
+		data.PreviewPath = data.Action + "/preview"
 		data.Back = data.Action
 	}
+	data.MoreOpen = f.SLI != "" || f.Alpha != "" || f.MinTotal != "" || f.MinBad != ""
+	for _, name := range []string{"sli", "guard/alpha", "guard/min_total", "guard/min_bad"} {
+		data.MoreOpen = data.MoreOpen || faults.Of(name) != ""
+	}
+	if data.OwnPairs && len(data.Own) == 0 {
+		data.Own = pairInputs(standard)
+	}
+	for i := range data.Own {
+		data.Own[i].Error = pairFault(faults, i)
+	}
 	var err error
-	if data.Zones, err = p.zoneChoices(v, f.Zone); err != nil {
+	if data.ZonePicker, err = p.zonePicker(v, f, faults); err != nil {
 		return err
+	}
+	data.PartPicker = p.partPicker(v, f, faults)
+	// The page asks for its preview; a part of it that is not the preview needs none.
+	if f.act != "" && !ui.Fragment(v.Request) || ui.Target(v.Request) == "objective-preview" {
+		if data.Preview, err = p.previewPart(v, f); err != nil {
+			return err
+		}
 	}
 	return v.Show(page.View{
 		Section:  section,
@@ -225,32 +245,87 @@ func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) er
 	})
 }
 
-// zoneChoices are the properties that the form offers, with the present one; none when names are typed.
-func (p *pages) zoneChoices(v *page.Visit, present string) ([][2]string, error) {
-	if p.cfg.Zones == nil {
-		return nil, nil
+// zonePicker is the field for the property. With one property in the account it is chosen.
+func (p *pages) zonePicker(v *page.Visit, f *objectiveForm, faults ui.Faults) (ui.Picker, error) {
+	picker := ui.Picker{
+		Name:        "match/zone",
+		Label:       "Property",
+		Hint:        "A property appears with its first requests.",
+		Error:       faults.Of("match/zone"),
+		Placeholder: "Choose a property, or write its name",
+		Kind:        "zone",
+		Source:      account.AccountPath(v.Account) + "/find",
+		AllowOther:  true,
+		Required:    true,
 	}
-	zones, err := p.cfg.Zones(v.Context(), v.Account)
-	if err != nil {
-		return nil, err
+	chosen := f.Zone
+	if chosen.Value == "" && f.act == "" && faults.Status == 0 && p.cfg.Zones != nil {
+		zones, err := p.cfg.Zones(v.Context(), v.Account)
+		if err != nil {
+			return picker, err
+		}
+		if len(zones) == 1 {
+			chosen = ui.Choice{Value: zones[0].ID, Label: zones[0].Name}
+			f.Zone = chosen
+		}
 	}
-	var list [][2]string
-	for _, z := range zones {
-		list = append(list, [2]string{z.ID, z.Name})
+	if chosen.Value == "" {
+		return picker, nil
 	}
-	known := slices.ContainsFunc(zones, func(z ZoneName) bool { return z.ID == present })
-	switch {
-	case present == "" && len(list) != 1:
-		// Without this entry, the first property would be chosen by accident.
-		list = slices.Insert(list, 0, [2]string{"", "Choose a property"})
-	case present != "" && !known:
-		list = append(list, [2]string{present, present})
+	if zoneID, name, err := p.cfg.Zone(v.Context(), v.Account, chosen.Value); err == nil && zoneID != "" {
+		chosen.Value = zoneID
+		chosen.Label = name
 	}
-	return list, nil
+	chosen.Icon = "globe"
+	picker.Selected = []ui.Choice{chosen}
+	return picker, nil
+}
+
+// partPicker is the field for the hostname, origin or path class. It suggests those that were seen.
+func (p *pages) partPicker(v *page.Visit, f *objectiveForm, faults ui.Faults) ui.Picker {
+	labels := map[string][2]string{
+		kindHostname:  {"Hostname", "www.shop.example"},
+		kindOrigin:    {"Origin", "192.0.2.7:8443"},
+		kindPathClass: {"Class of paths", "/checkout/*"},
+	}
+	picker := ui.Picker{
+		Name:        "value",
+		Label:       labels[f.Kind][0],
+		Placeholder: labels[f.Kind][1],
+		Hint:        "It is counted on its own from the creation of the objective on.",
+		AllowOther:  true,
+		Required:    true,
+	}
+	for _, name := range []string{"value", "match", "match/hostname", "match/origin", "match/path_class"} {
+		picker.Error = cmp.Or(picker.Error, faults.Of(name))
+	}
+	if f.Zone.Value != "" {
+		picker.Source = objectivesPath(v.Account) + "/new/parts/" + f.Zone.Value
+		picker.Kind = f.Kind
+	}
+	if f.Value != "" {
+		picker.Selected = []ui.Choice{{Value: f.Value}}
+	}
+	return picker
 }
 
 func (p *pages) showNew(v *page.Visit) error {
-	f := objectiveForm{Kind: kindZone, Target: "99.9", Window: "28d", Pairs: Standard, Zone: v.Query("zone")}
+	f := objectiveForm{
+		Kind:   kindZone,
+		Target: "99.9",
+		Window: "28d",
+		Pairs:  Standard,
+		Zone:   ui.Choice{Value: page.Cut(v.Query("zone"), 255)},
+	}
+	if from := v.Query("from"); from != "" {
+		o, err := p.Objective(v.Context(), v.Account, from)
+		if err != nil {
+			return err
+		}
+		f = formOf(o)
+		f.Name = "Copy of " + o.Name
+		f.Existing = nil
+	}
 	return p.renderForm(v, &f, ui.Faults{})
 }
 
@@ -263,52 +338,82 @@ func (p *pages) showEdit(v *page.Visit) error {
 	return p.renderForm(v, &f, ui.Faults{})
 }
 
-func (p *pages) createForm() page.Form[objectiveForm] {
-	return page.Form[objectiveForm]{
-		Parse:  parseForm,
-		Fields: objectiveFields,
-		Render: p.renderForm,
-		Do: func(v *page.Visit, f *objectiveForm) error {
-			spec, err := f.checked()
-			if err != nil {
-				return err
-			}
-			o, err := p.Create(v.Context(), v.Account, spec)
-			if err != nil {
-				return onForm(err)
-			}
-			f.Existing = o
-			return nil
+// submit answers the form. Buttons that do not save show it again: with a preview, another target, or other rows.
+func (p *pages) submit(parse func(*page.Visit) (objectiveForm, error)) page.Handler {
+	save := page.Form[objectiveForm]{
+		Parse: parse,
+		Do:    p.save,
+		Render: func(v *page.Visit, f *objectiveForm, faults ui.Faults) error {
+			return p.renderForm(v, f, faults)
 		},
 		Then: func(v *page.Visit, f *objectiveForm) error {
-			return v.Redirect(objectivePath(v.Account, f.Existing.ID), "created")
+			flash := "changed"
+			if f.Existing.ModifiedOn.Equal(f.Existing.CreatedOn.Time) {
+				flash = "created"
+			}
+			return v.Redirect(objectivePath(v.Account, f.Existing.ID), flash)
 		},
+	}
+	save.Fields = slices.Clone(objectiveFields)
+	for i := range maxPairs + 1 {
+		for _, part := range []string{"", "/long", "/short", "/factor", "/severity"} {
+			save.Fields = append(save.Fields, "pairs/"+strconv.Itoa(i)+part)
+		}
+	}
+	return func(v *page.Visit) error {
+		if v.Field("do", 32) == "" {
+			return save.Handle(v)
+		}
+		f, err := parse(v)
+		if err != nil {
+			return err
+		}
+		f.apply()
+		return p.renderForm(v, &f, ui.Faults{})
 	}
 }
 
-func (p *pages) replaceForm() page.Form[objectiveForm] {
-	return page.Form[objectiveForm]{
-		Parse: func(v *page.Visit) (objectiveForm, error) {
-			f, err := parseForm(v)
-			if err == nil {
-				f.Existing, err = p.Objective(v.Context(), v.Account, v.PathValue("slo_id"))
-			}
-			return f, err
-		},
-		Fields: objectiveFields,
-		Render: p.renderForm,
-		Do: func(v *page.Visit, f *objectiveForm) error {
-			spec, err := f.checked()
-			if err != nil {
-				return err
-			}
-			_, err = p.Replace(v.Context(), v.Account, f.Existing.ID, spec, nil)
-			return onForm(err)
-		},
-		Then: func(v *page.Visit, f *objectiveForm) error {
-			return v.Redirect(objectivePath(v.Account, f.Existing.ID), "changed")
-		},
+// preview answers the form while it is filled in.
+func (p *pages) preview(parse func(*page.Visit) (objectiveForm, error)) page.Handler {
+	return func(v *page.Visit) error {
+		f, err := parse(v)
+		if err != nil {
+			return err
+		}
+		f.apply()
+		return p.renderForm(v, &f, ui.Faults{})
 	}
+}
+
+// apply does what a button of the form asks for.
+func (f *objectiveForm) apply() {
+	verb, value, _ := strings.Cut(f.act, ":")
+	switch verb {
+	case "target":
+		f.Target = value
+	case "add":
+		f.Pairs = ownPairs
+		if len(f.Own) < maxPairs {
+			f.Own = append(f.Own, pairInput{Long: H1.String(), Short: M5.String(), Severity: string(Page)})
+		}
+	case "remove":
+		if i, err := strconv.Atoi(value); err == nil && i >= 0 && i < len(f.Own) {
+			f.Own = slices.Delete(f.Own, i, i+1)
+		}
+	}
+}
+
+func (p *pages) save(v *page.Visit, f *objectiveForm) error {
+	spec, err := f.checked()
+	if err != nil {
+		return err
+	}
+	if f.Existing != nil {
+		f.Existing, err = p.Replace(v.Context(), v.Account, f.Existing.ID, spec, nil)
+		return err
+	}
+	f.Existing, err = p.Create(v.Context(), v.Account, spec)
+	return err
 }
 
 // checked is the spec of the input. When a field is not a number, the error also has the faults of the other fields, so
@@ -322,49 +427,11 @@ func (f *objectiveForm) checked() (ObjectiveSpec, error) {
 	_, err = compile(spec)
 	for _, one := range errs.All(err) {
 		known := slices.ContainsFunc(list, func(e *errs.Error) bool {
-			return e.Pointer == one.Pointer || e.Pointer == "/own" && strings.HasPrefix(one.Pointer, "/pairs")
+			return e.Pointer == one.Pointer || one.Pointer == "/pairs" && strings.HasPrefix(e.Pointer, "/pairs")
 		})
 		if !known {
 			list = append(list, one)
 		}
 	}
-	return spec, onForm(list)
-}
-
-// onForm moves the faults of single pairs to the field in which the pairs are written.
-func onForm(err error) error {
-	if err == nil {
-		return nil
-	}
-	var list errs.List
-	for _, one := range errs.All(err) {
-		if strings.HasPrefix(one.Pointer, "/pairs/") {
-			one = &errs.Error{Code: one.Code, Message: one.Message, Pointer: "/own", Cause: one.Cause}
-		}
-		list = append(list, one)
-	}
-	return list
-}
-
-func (p *pages) confirmDelete(v *page.Visit) (page.Confirm, error) {
-	o, err := p.Objective(v.Context(), v.Account, v.PathValue("slo_id"))
-	if err != nil {
-		return page.Confirm{}, err
-	}
-	return page.Confirm{
-		Section: section,
-		Title:   "Delete " + o.Name + "?",
-		Text: "Its alerts end, no further alert is sent, and its history is deleted. " +
-			"The request counts of the property stay, and the audit log keeps every change.",
-		Label:  "Delete the objective",
-		Back:   objectivePath(v.Account, o.ID),
-		Danger: true,
-	}, nil
-}
-
-func (p *pages) delete(v *page.Visit) error {
-	if err := p.Remove(v.Context(), v.Account, v.PathValue("slo_id"), nil); err != nil {
-		return err
-	}
-	return v.Redirect(objectivesPath(v.Account), "deleted")
+	return spec, list
 }

@@ -25,6 +25,7 @@ type dashboard struct {
 	base   string // path of the objectives
 	ana    *site.Visitor
 	viewer *site.Visitor
+	zones  func(ctx context.Context, accountID, ref string) (id, name string, err error)
 }
 
 const dashboardNow = epoch + 30*86400 + 4*3600
@@ -40,10 +41,13 @@ func newDashboard(t *testing.T) *dashboard {
 	s.base = "/accounts/" + s.acme + "/objectives"
 	s.shop = s.Zone(s.acme, "shop.example")
 	s.blog = s.Zone(s.acme, "blog.example")
+	s.zones = s.Accounts.ResolveZone
 	var err error
 	s.f, err = slo.New(slo.Config{
-		Env:     feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
-		Zone:    s.Accounts.ResolveZone,
+		Env: feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
+		Zone: func(ctx context.Context, accountID, ref string) (string, string, error) {
+			return s.zones(ctx, accountID, ref)
+		},
 		Zones:   s.zoneOptions,
 		Changes: s.changes,
 	})
@@ -181,18 +185,23 @@ func TestObjectiveForms(t *testing.T) {
 	}
 	var path string
 	s.Run("faults", func() {
-		s.ana.Get(s.base+"/new").Expect(200).Says("shop.example", "Create the objective")
+		s.ana.Get(s.base + "/new").Expect(200).Says("Create the objective").Lacks("shop.example")
+		s.ana.Get(s.base + "/new?zone=" + s.shop).Expect(200).Says("<b>shop.example</b>")
 		s.ana.Post(s.base, "name", "", "match/zone", s.shop, "kind", "hostname", "value", "", "target", "many",
-			"window", "28d", "pairs", "own", "own", "1h 5m fast page").Expect(400).
-			Says("Expected a percentage such as 99.95", "Name it, or choose all requests", "This is not one: 1h 5m fast page")
+			"window", "28d", "pairs", "own", "pair.long", "1h", "pair.short", "5m", "pair.factor", "fast",
+			"pair.severity", "page", "pair.long", "1h", "pair.short", "2h", "pair.factor", "3", "pair.severity", "page").
+			Expect(400).
+			Says("Expected a percentage such as 99.95", "Name it, or choose all requests", "The name must have 1 to 100",
+				"Expected a factor such as 14.4, not &#34;fast&#34;", "The short window must be shorter", `value="fast"`)
 		s.ana.Post(s.base, objective("checkout", "90", "pairs", "standard")...).Expect(400).Says("could never fire")
 	})
 	s.Run("create", func() {
-		created := s.ana.Post(s.base, objective("checkout", "99.95", "pairs", "own", "own",
-			"1h 5m 10 page\n1d 2h 2 ticket\n")...)
+		created := s.ana.Post(s.base, objective("checkout", "99.95", "pairs", "own",
+			"pair.long", "1h", "pair.short", "5m", "pair.factor", "10", "pair.severity", "page",
+			"pair.long", "1d", "pair.short", "2h", "pair.factor", "2", "pair.severity", "ticket")...)
 		path = created.Expect(303).Location
-		s.ana.Get(path).Expect(200).Says("Objective created.", "There is no data yet.")
-		s.ana.Get(path + "/edit").Expect(200).Says("1h 5m 10 page")
+		s.ana.Get(path).Expect(200).Says("Objective created.", "There is no data yet.", "page at 10×", "ticket at 2×")
+		s.ana.Get(path+"/edit").Expect(200).Says(`name="pair.factor" value="10"`, `name="pair.factor" value="2"`)
 		s.ana.Post(s.base, objective("checkout", "99", "pairs", "standard")...).
 			Expect(409).Says("Another objective of the account is called checkout")
 	})
@@ -270,6 +279,8 @@ func TestTheObjectivesStandInABrowser(t *testing.T) {
 	show("slo-burning", s.base+"/"+checkout.ID, ".u-over")
 	show("slo-month", s.base+"/"+checkout.ID+"?range=28d", ".u-over")
 	show("slo-little", s.base+"/"+little.ID+"?range=6h", ".u-over")
-	show("slo-edit", s.base+"/"+little.ID+"/edit", "")
+	show("slo-edit", s.base+"/"+little.ID+"/edit", "#objective-preview .proposal")
+	show("slo-grouped", s.base+"?group=property", "")
+	show("slo-report", s.base+"/report", "")
 	show("slo-delete", s.base+"/"+checkout.ID+"/delete", "")
 }

@@ -14,13 +14,10 @@ func (o *Objective) Percent() string { return strconv.FormatFloat(o.Target, 'f',
 
 // WindowText is the period of the budget.
 func (o *Objective) WindowText() string {
-	switch o.Window {
-	case Month:
-		return "this month"
-	case D30:
-		return "30 days rolling"
+	if o.Window.IsCalendar() {
+		return "this " + o.Window.String()
 	}
-	return "28 days rolling"
+	return strconv.FormatInt(o.Window.Seconds()/86400, 10) + " days rolling"
 }
 
 // Part names the part of the zone that the objective applies to; "" is the whole zone.

@@ -153,7 +153,7 @@ func checkPairs(rules []Pair) error {
 	for i, p := range rules {
 		at := fmt.Sprintf("/pairs/%d", i)
 		switch {
-		case p.Long >= D28:
+		case p.Long.IsPeriod():
 			fault(errs.CodeInvalid, at+"/long", "the long window must be one of 30m, 1h, 2h, 6h, 1d, 3d")
 		case p.Short >= p.Long:
 			fault(errs.CodeInvalid, at+"/short", "the short window must be shorter than the long one, %s", p.Long)

@@ -60,9 +60,10 @@ type batchID [16]byte
 // an error it is dropped and read again.
 type shardState struct {
 	*engine
-	id                int32
-	revision, version int64
-	fresh             bool // the database has no row for it yet
+	id      int32
+	version int64
+	applied int64 // number of the last change of an objective that it knows
+	fresh   bool  // the database has no row for it yet
 
 	series     *tally.Index   // the ids of the series by their keys
 	wanted     *tally.Index   // keys of the series that exist because an objective applies to them
@@ -77,6 +78,9 @@ type shardState struct {
 	dueFrom  uint32                 // the series from which on the next batch writes readings
 	saved    map[*watch][]pairState // the stored states of the watches with a pair that is not quiet
 
+	exclusions    map[string][]exclusion // by objective
+	newExclusions []exclusion            // that got a series
+
 	// The current batch.
 	decoded   event.Traffic
 	samples   []sample
@@ -85,6 +89,8 @@ type shardState struct {
 	newSeries []seriesKey
 	newSeen   []seenRow
 	refusals  map[string]int
+	unfilled  []*watch        // watches of new series that have exclusions
+	changed   map[string]bool // objectives that changed while the batch was counted, by id
 }
 
 type seenRow struct {
@@ -104,11 +110,13 @@ func newShardState(partition int32) *shardState {
 		seen:       map[batchID]int64{},
 		saved:      map[*watch][]pairState{},
 		refusals:   map[string]int{},
+		changed:    map[string]bool{},
+		exclusions: map[string][]exclusion{},
 	}
 }
 
-// addObjective adds an objective, and attaches it to its series if that exists.
-func (s *shardState) addObjective(o *Objective) {
+// addObjective adds an objective, and attaches it to its series if that exists; rewatch follows.
+func (s *shardState) addObjective(o *Objective) *watch {
 	at := zoneKey{o.account, o.Match.Zone}
 	s.objectives[at] = append(s.objectives[at], o)
 	k := o.seriesKey()
@@ -117,8 +125,9 @@ func (s *shardState) addObjective(o *Objective) {
 		s.wanted.Put(key, 0)
 	}
 	if series, ok := s.series.Get(key); ok {
-		s.watch(o, series)
+		return s.attach(o, series)
 	}
+	return nil
 }
 
 // keyOf is a key in the indexes.
@@ -243,7 +252,10 @@ func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
 	s.newSeries = append(s.newSeries, *k)
 	for _, o := range s.objectives[zoneKey{k.account, k.zone}] {
 		if o.seriesKey() == *k {
-			s.watch(o, series)
+			w := s.watch(o, series)
+			if len(s.exclusions[o.ID]) > 0 {
+				s.unfilled = append(s.unfilled, w)
+			}
 		}
 	}
 	return series, seriesCounted
@@ -256,6 +268,7 @@ func (s *shardState) markStored() {
 	s.setSaved()
 	s.newSeries = nil
 	s.newSeen = nil
+	s.newExclusions = nil
 	s.transitions = nil
 	s.refused = 0
 	s.updates = 0
@@ -291,31 +304,64 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		if err != nil {
 			return err
 		}
-		began := f.now()
-		s.Load = f.loader(ctx, s.id)
-		if err = s.process(s.read(b)); err != nil {
-			err = fmt.Errorf("shard %d: %w", b.Partition, err)
-		}
-		took := f.now().Sub(began)
-		if err == nil {
-			s.takeDue()
-			err = f.store(ctx, b, s)
-		}
+		err = f.handle(ctx, b, s)
 		if errors.Is(err, errStale) && attempt < 5 {
-			f.drop(b.Partition) // an objective changed, or another process had the shard
+			f.drop(b.Partition) // another process had the shard
 			continue
 		}
 		if err != nil {
 			f.drop(b.Partition)
-			return err
+			return fmt.Errorf("shard %d: %w", b.Partition, err)
 		}
-		f.observe(s, took.Seconds())
-		if len(s.transitions) > 0 {
-			f.cfg.Wake()
-		}
-		s.markStored()
 		return nil
 	}
+}
+
+// handle counts a batch with the objectives of this moment. Objectives that change meanwhile are left out of what is
+// stored, and are evaluated on the batch afterwards.
+func (f *Feature) handle(ctx context.Context, b *bus.Batch, s *shardState) error {
+	if err := f.refresh(ctx, s, false); err != nil {
+		return err
+	}
+	if err := f.count(ctx, b, s.read(b), s); err != nil {
+		return err
+	}
+	for len(s.changed) > 0 {
+		clear(s.changed)
+		if err := f.refresh(ctx, s, true); err != nil {
+			return err
+		}
+		if err := f.count(ctx, nil, nil, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// count adds samples, evaluates and stores the consequences; b is nil when no batch is committed.
+func (f *Feature) count(ctx context.Context, b *bus.Batch, samples []sample, s *shardState) error {
+	began := f.now()
+	s.Load = f.loader(ctx, s.id)
+	for _, w := range s.unfilled {
+		if err := s.attachExclusions(w); err != nil {
+			return err
+		}
+	}
+	s.unfilled = nil
+	if err := s.process(samples); err != nil {
+		return err
+	}
+	took := f.now().Sub(began)
+	s.takeDue()
+	if err := f.store(ctx, b, s); err != nil {
+		return err
+	}
+	f.observe(s, took.Seconds())
+	if len(s.transitions) > 0 {
+		f.cfg.Wake()
+	}
+	s.markStored()
+	return nil
 }
 
 // observe updates the metrics after a batch; took is in seconds.

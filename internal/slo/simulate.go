@@ -94,7 +94,7 @@ func Simulate(
 		r.counted = true
 		r.first = e.First(w.series)
 		r.dataAt = w.dataAt
-		r.sums = e.Sums(w.series)
+		r.sums = e.Sums(w.series, o.Window)
 		r.pairs = w.states()
 	}
 	result.Status = o.status(r, time.Unix(e.Clock(), 0))

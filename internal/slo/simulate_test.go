@@ -79,7 +79,7 @@ func TestAnObjectiveThatCannotWorkIsRefusedWithTheField(t *testing.T) {
 		{`{"name":"x","match":{"zone":"z","origin":"a","hostname":"b"},"target":99}`, "/match"},
 		{`{"name":"x","match":{"zone":"z"},"target":100}`, "/target"},
 		{`{"name":"x","match":{"zone":"z"},"target":99.1234567}`, "/target"},
-		{`{"name":"x","match":{"zone":"z"},"target":99,"window":"7d"}`, "/window"},
+		{`{"name":"x","match":{"zone":"z"},"target":99,"window":"6d"}`, "/window"},
 		{`{"name":"x","match":{"zone":"z"},"target":93.06}`, ""},
 		{`{"name":"x","match":{"zone":"z"},"target":93.05}`, "/pairs"},
 		{`{"name":"x","match":{"zone":"z"},"target":99,"pairs":"fast"}`, "/pairs"},

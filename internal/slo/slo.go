@@ -72,6 +72,9 @@ type Config struct {
 
 	// Zones lists the zones that a form offers; nil = the name is typed.
 	Zones func(ctx context.Context, accountID string) ([]ZoneName, error)
+
+	// Aliases lists the hostnames and origins of a zone, which a form offers; nil = none.
+	Aliases func(ctx context.Context, accountID, zoneID string) ([]string, error)
 }
 
 // ChangesQuery asks for the changes of a zone.
@@ -91,7 +94,8 @@ type Feature struct {
 	now     func() time.Time
 	metrics metrics
 
-	resident int // bytes of encoded blocks that a shard keeps in memory
+	resident int           // bytes of encoded blocks that a shard keeps in memory
+	previews chan struct{} // a slot for each preview that is computed
 
 	mu     sync.Mutex // guards the map; a shard belongs to the one Handle of its partition
 	shards map[int32]*shardState
@@ -115,6 +119,7 @@ func New(cfg Config) (*Feature, error) {
 		shards:  map[int32]*shardState{},
 
 		resident: residentLimit,
+		previews: make(chan struct{}, previewsAtOnce),
 	}
 	if cfg.Registerer != nil {
 		if err := f.metrics.register(cfg.Registerer); err != nil {

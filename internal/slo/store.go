@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -70,10 +71,12 @@ func selectObjectives(ctx context.Context, tx *db.Tx, rest string, args ...any) 
 	return list, err
 }
 
+var errNoObjective = errs.New(errs.CodeNotFound, "there is no such objective in this account")
+
 func findObjective(ctx context.Context, tx *db.Tx, accountID, objectiveID string) (*Objective, error) {
 	list, err := selectObjectives(ctx, tx, `WHERE account_id = $1 AND id = $2`, accountID, objectiveID)
 	if err == nil && len(list) == 0 {
-		err = errs.New(errs.CodeNotFound, "there is no such objective in this account")
+		err = errNoObjective
 	}
 	if err != nil {
 		return nil, err
@@ -138,7 +141,7 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec ObjectiveSp
 	o.ID = id.At(now)
 	o.CreatedOn = web.TimeOf(now.UnixMicro())
 	o.ModifiedOn = o.CreatedOn
-	err = f.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx, note func(changedObjective) error) error {
 		var n int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM objective WHERE account_id = $1`, accountID).Scan(&n); err != nil {
 			return err
@@ -162,7 +165,10 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec ObjectiveSp
 		if err != nil {
 			return err
 		}
-		if err := f.evaluateNow(ctx, tx, o); err != nil {
+		if err := f.correctObjective(ctx, tx, o); err != nil {
+			return err
+		}
+		if err := f.noteAndEvaluate(ctx, tx, note, []*Objective{o}); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "create", o, nil, o)
@@ -194,7 +200,7 @@ func (f *Feature) Replace(
 		return nil, err
 	}
 	o.ID = objectiveID
-	err = f.change(ctx, func(tx *db.Tx) error {
+	err = f.change(ctx, func(tx *db.Tx, note func(changedObjective) error) error {
 		before, err := findObjective(ctx, tx, accountID, objectiveID)
 		if err != nil {
 			return err
@@ -224,6 +230,9 @@ func (f *Feature) Replace(
 			if _, err := tx.Exec(ctx, `DELETE FROM reading WHERE objective_id = $1`, o.ID); err != nil {
 				return err
 			}
+			if err := f.correctObjective(ctx, tx, o); err != nil {
+				return err
+			}
 		}
 		_, err = tx.Exec(ctx, `UPDATE objective SET name = $3, zone_id = $4, kind = $5, value = $6, sli = $7,
 			config = $8, modified_at = $9 WHERE account_id = $1 AND id = $2`,
@@ -231,7 +240,12 @@ func (f *Feature) Replace(
 		if err != nil {
 			return err
 		}
-		if err := f.evaluateNow(ctx, tx, o); err != nil {
+		if before.Match.Zone != o.Match.Zone {
+			if err := note(before.ref()); err != nil {
+				return err
+			}
+		}
+		if err := f.noteAndEvaluate(ctx, tx, note, []*Objective{o}); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "update", o, before, o)
@@ -243,7 +257,7 @@ func (f *Feature) Replace(
 func (f *Feature) Remove(
 	ctx context.Context, accountID, objectiveID string, check func(present *Objective) error,
 ) error {
-	return f.change(ctx, func(tx *db.Tx) error {
+	return f.change(ctx, func(tx *db.Tx, note func(changedObjective) error) error {
 		o, err := findObjective(ctx, tx, accountID, objectiveID)
 		if err != nil {
 			return err
@@ -253,11 +267,12 @@ func (f *Feature) Remove(
 				return err
 			}
 		}
-		if err := f.end(ctx, tx, o, func(Pair) bool { return true }); err != nil {
+		if err := errors.Join(note(o.ref()), f.end(ctx, tx, o, func(Pair) bool { return true })); err != nil {
 			return err
 		}
 		for _, query := range []string{
 			`DELETE FROM reading WHERE objective_id = $1`,
+			`DELETE FROM exclusion WHERE objective_id = $1`,
 			`DELETE FROM transition WHERE objective_id = $1`,
 			`DELETE FROM objective WHERE id = $1`,
 		} {
@@ -289,17 +304,6 @@ func (f *Feature) end(ctx context.Context, tx *db.Tx, o *Objective, gone func(Pa
 		}
 	}
 	return storeTransitions(ctx, tx, ended)
-}
-
-// change runs fn in a transaction that no shard's batch overlaps: a batch that was counted with the previous objectives
-// is counted again.
-func (f *Feature) change(ctx context.Context, fn func(*db.Tx) error) error {
-	return f.cfg.Change(ctx, func(tx *db.Tx) error {
-		if _, err := tx.Exec(ctx, `UPDATE shard SET revision = revision + 1`); err != nil {
-			return err
-		}
-		return fn(tx)
-	})
 }
 
 // audit records a change of an objective, in its transaction.

@@ -22,14 +22,17 @@ var errStale = errors.New("slo: the shard has changed in the database")
 // store writes the consequences of a batch and moves the offset.
 func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error {
 	return f.db.Tx(ctx, func(tx *db.Tx) error {
-		if err := b.Commit(ctx, tx); err != nil {
-			return err
+		if b != nil {
+			if err := b.Commit(ctx, tx); err != nil {
+				return err
+			}
 		}
 		if err := s.claim(ctx, tx); err != nil {
 			return err
 		}
 		for _, write := range []func(context.Context, *db.Tx) error{
 			s.writeSeries,
+			s.writeExclusions,
 			s.writeBlocks,
 			s.writeSeen,
 			s.writePairStates,
@@ -39,11 +42,20 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 				return err
 			}
 		}
-		return storeTransitions(ctx, tx, s.transitions)
+		return storeTransitions(ctx, tx, s.unchanged(s.transitions))
 	})
 }
 
-// claim locks the shard's row until the commit; errStale when another process or a changed objective has updated it.
+// unchanged leaves out the transitions of objectives that changed while the batch was counted.
+func (s *shardState) unchanged(list []Transition) []Transition {
+	if len(s.changed) == 0 {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(t Transition) bool { return s.changed[t.Objective.ID] })
+}
+
+// claim locks the shard's row until the commit, so that no objective changes meanwhile, and notes the objectives that
+// have changed since the batch was begun. errStale when another process has updated the shard.
 func (s *shardState) claim(ctx context.Context, tx *db.Tx) error {
 	var n int64
 	var err error
@@ -55,11 +67,19 @@ func (s *shardState) claim(ctx context.Context, tx *db.Tx) error {
 		n, err = tx.Exec(ctx, `INSERT INTO shard (id, revision, version, clock, behind) VALUES ($1, 0, 1, $2, $3)
 			ON CONFLICT (id) DO NOTHING`, s.id, s.Clock(), behind)
 	} else {
-		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2, behind = $5
-			WHERE id = $1 AND version = $3 AND revision = $4`, s.id, s.Clock(), s.version, s.revision, behind)
+		n, err = tx.Exec(ctx, `UPDATE shard SET version = version + 1, clock = $2, behind = $4
+			WHERE id = $1 AND version = $3`, s.id, s.Clock(), s.version, behind)
 	}
 	if err == nil && n == 0 {
 		err = errStale
+	}
+	if err != nil {
+		return err
+	}
+	clear(s.changed)
+	list, _, err := readChanges(ctx, tx, s.applied)
+	for _, o := range list {
+		s.changed[o.id] = true
 	}
 	return err
 }
@@ -148,6 +168,9 @@ func (s *shardState) writeSeen(ctx context.Context, tx *db.Tx) error {
 
 func (s *shardState) writePairStates(ctx context.Context, tx *db.Tx) error {
 	for w := range s.restated {
+		if s.changed[w.ID] {
+			continue
+		}
 		if err := writePairStates(ctx, tx, int64(s.id), w, s.saved[w]); err != nil {
 			return err
 		}
@@ -194,34 +217,60 @@ func (s *shardState) takeDue() {
 func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
 	for _, series := range s.due {
-		sums := s.Sums(series)
 		for w := range s.watchesOf(series) {
-			rows = append(rows, readingRow(w, int64(s.id), series, s.Clock(), sums))
+			if s.changed[w.ID] {
+				continue
+			}
+			rows = append(rows, s.readingRow(w, int64(s.id), series))
 		}
 	}
 	return insertReadings(ctx, tx, rows)
 }
 
-// encodeSums writes pairs of total and bad, by window, as JSON.
-func encodeSums(s *windowSums) string {
+// storedPeriods are the periods that a stored reading has a place for, after the short windows. Any other period
+// follows them.
+var storedPeriods = [...]Window{D28, D30, Month}
+
+// encodeSums writes pairs of total and bad as JSON, by window. Periods other than the objective's are zero.
+func encodeSums(budget Window, s *windowSums) string {
 	b := make([]byte, 0, 160)
-	for i, t := range s {
-		b = append(b, "[,"[min(i, 1)], '[')
+	put := func(t Tally) {
+		b = append(b, "[,"[min(len(b), 1)], '[')
 		b = strconv.AppendUint(b, t.Total, 10)
 		b = append(b, ',')
 		b = strconv.AppendUint(b, t.Bad, 10)
 		b = append(b, ']')
 	}
+	for w := range D28 {
+		put(s[w])
+	}
+	for _, w := range storedPeriods {
+		if w == budget {
+			put(s.Budget())
+		} else {
+			put(Tally{})
+		}
+	}
+	if !slices.Contains(storedPeriods[:], budget) {
+		put(s.Budget())
+	}
 	return string(append(b, ']'))
 }
 
-func decodeSums(text string) (s windowSums, err error) {
+func decodeSums(budget Window, text string) (s windowSums, err error) {
 	var list [][2]uint64
-	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != int(tally.WindowCount) {
+	at := int(D28) + slices.Index(storedPeriods[:], budget)
+	if at < int(D28) {
+		at = int(D28) + len(storedPeriods)
+	}
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) < int(D28)+len(storedPeriods) {
 		return s, fmt.Errorf("slo: a reading is damaged: %d windows: %w", len(list), err)
 	}
-	for w, t := range list {
-		s[w] = Tally{Total: t[0], Bad: t[1]}
+	for w := range D28 {
+		s[w] = Tally{Total: list[w][0], Bad: list[w][1]}
+	}
+	if at < len(list) {
+		s[D28] = Tally{Total: list[at][0], Bad: list[at][1]}
 	}
 	return s, nil
 }
@@ -232,8 +281,13 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 	s.resident = f.resident
 	err := f.db.View(ctx, func(tx *db.Tx) error {
 		var clock, behind int64
-		err := tx.QueryRow(ctx, `SELECT revision, version, clock, behind FROM shard WHERE id = $1`, s.id).
-			Scan(&s.revision, &s.version, &clock, &behind)
+		// Before the objectives: a change in between is applied twice, not never.
+		err := tx.QueryRow(ctx, `SELECT seq FROM objective_seq WHERE id = 1`).Scan(&s.applied)
+		if err != nil {
+			return err
+		}
+		err = tx.QueryRow(ctx, `SELECT version, clock, behind FROM shard WHERE id = $1`, s.id).
+			Scan(&s.version, &clock, &behind)
 		if errors.Is(err, sql.ErrNoRows) {
 			s.fresh = true
 			err = nil
@@ -247,9 +301,10 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 		for _, read := range []func(context.Context, *db.Tx) error{
 			s.readSeries,
 			s.readObjectives,
+			s.readExclusions,
 			s.readBlocks,
-			s.readPairStates,
-			s.readReadings,
+			s.attachAllExclusions,
+			s.readStates,
 			s.readSeen,
 		} {
 			if err := read(ctx, tx); err != nil {
@@ -262,6 +317,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 		return nil, fmt.Errorf("read shard %d: %w", partition, err)
 	}
 	s.setSaved()
+	f.metrics.reads.Inc()
 	f.log.Debug("shard read", "shard", partition, "lines", s.Len(), "clock", s.Clock())
 	return s, nil
 }
@@ -320,7 +376,10 @@ func (s *shardState) readBlocks(ctx context.Context, tx *db.Tx) error {
 func (s *shardState) readObjectives(ctx context.Context, tx *db.Tx) error {
 	list, err := selectObjectives(ctx, tx, `ORDER BY id`)
 	for _, o := range list {
-		s.addObjective(o)
+		if w := s.addObjective(o); w != nil {
+			own := o.watched()
+			s.Watch(w.series, own.Budget, own.Rules)
+		}
 	}
 	return err
 }
@@ -329,13 +388,32 @@ func (s *shardState) readObjectives(ctx context.Context, tx *db.Tx) error {
 func (s *shardState) byObjective() map[string]*watch {
 	m := make(map[string]*watch, len(s.watches))
 	for _, w := range s.watches {
-		m[w.ID] = w
+		if w != nil {
+			m[w.ID] = w
+		}
 	}
 	return m
 }
 
-func (s *shardState) readPairStates(ctx context.Context, tx *db.Tx) error {
+// readStates reads the states of all pairs, and the time of the newest request of each watch.
+func (s *shardState) readStates(ctx context.Context, tx *db.Tx) error {
 	known := s.byObjective()
+	if err := s.readPairStates(ctx, tx, known, ""); err != nil {
+		return err
+	}
+	if err := s.readDataAt(ctx, tx, known, ""); err != nil {
+		return err
+	}
+	s.ClearDirty()
+	s.ClearTouched()
+	if s.behind {
+		return s.touchAll()
+	}
+	return s.findDataAt(known)
+}
+
+// readPairStates reads the states of the pairs of one objective, or of all.
+func (s *shardState) readPairStates(ctx context.Context, tx *db.Tx, known map[string]*watch, one string) error {
 	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, pair string
 		var state int64
@@ -352,14 +430,14 @@ func (s *shardState) readPairStates(ctx context.Context, tx *db.Tx) error {
 			}
 		}
 		return nil
-	}, `SELECT objective_id, pair, state, since, began, told FROM standing WHERE shard = $1`, s.id)
+	}, `SELECT objective_id, pair, state, since, began, told FROM standing
+		WHERE shard = $1 AND ($2 = '' OR objective_id = $2)`, s.id, one)
 }
 
-// readReadings reads the time of the newest request of each watch. Without a stored reading, that is the end of the
-// series' newest bucket.
-func (s *shardState) readReadings(ctx context.Context, tx *db.Tx) error {
-	known := s.byObjective()
-	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
+// readDataAt reads the time of the newest request of one objective, or of all, and removes from known the objectives
+// that have a stored reading.
+func (s *shardState) readDataAt(ctx context.Context, tx *db.Tx, known map[string]*watch, one string) error {
+	return eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective string
 		var series, at int64
 		if err := rows.Scan(&objective, &series, &at); err != nil {
@@ -370,16 +448,12 @@ func (s *shardState) readReadings(ctx context.Context, tx *db.Tx) error {
 			delete(known, objective)
 		}
 		return nil
-	}, `SELECT objective_id, line, data_at FROM reading WHERE shard = $1`, s.id)
-	if err != nil {
-		return err
-	}
-	s.ClearDirty()
-	s.ClearTouched()
-	if s.behind {
-		return s.touchAll()
-	}
-	// Without a reading: the next batch writes it.
+	}, `SELECT objective_id, line, data_at FROM reading WHERE shard = $1 AND ($2 = '' OR objective_id = $2)`, s.id, one)
+}
+
+// findDataAt finds the time of the newest request of objectives without a stored reading: the end of their series'
+// newest bucket. The next batch writes their readings.
+func (s *shardState) findDataAt(known map[string]*watch) error {
 	missing := slices.SortedFunc(maps.Values(known), func(a, b *watch) int { return cmp.Compare(a.series, b.series) })
 	for list := range slices.Chunk(missing, maxHistories) {
 		var series []uint32
@@ -405,7 +479,9 @@ func (s *shardState) readReadings(ctx context.Context, tx *db.Tx) error {
 // touchAll follows the reading of a shard that is behind: any reading may be older than the counts.
 func (s *shardState) touchAll() error {
 	for _, w := range s.watches {
-		s.Touch(w.series)
+		if w != nil {
+			s.Touch(w.series)
+		}
 	}
 	return s.Newest(s.watched, func(series uint32, end int64) {
 		for w := range s.watchesOf(series) {

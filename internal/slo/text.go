@@ -182,7 +182,7 @@ func (o *Objective) calmSentence(s *Status, r reading) string {
 		return fmt.Sprintf("%s has burned its budget %s times too fast over the last %s. %s",
 			o.Name, times(p.Short.Burn), span(p.Short.Window.Seconds()), left)
 	}
-	text := o.Name + " is on track: " + left + o.chanceText(r.sums[o.Window])
+	text := o.Name + " is on track: " + left + o.chanceText(r.sums.Budget())
 	for _, p := range s.Pairs {
 		if p.State == "held" {
 			return text + " " + p.Why

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"slices"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -23,6 +24,7 @@ type IngestResult struct {
 	Refused  []RefusedCount `json:"refused" doc:"The first 50 that were rejected"`
 
 	RejectedRequests int64    `json:"rejected_requests" doc:"Requests in the rejected counts, or rejected lines of a log"`
+	Ignored          int      `json:"ignored,omitempty" doc:"Of the accepted lines, those that the account's rules ignore"`
 	OtherRequests    int64    `json:"other_requests" doc:"Requests counted for the property other, because the account has no room for more properties by traffic. A property added by hand takes its own"`
 	OtherZones       []string `json:"other_zones" doc:"The first 10 of their names"`
 }
@@ -31,6 +33,7 @@ type IngestResult struct {
 type RefusedCount struct {
 	Index  int                  `json:"index" doc:"Position in the request, from 0; of a log, the line from 1"`
 	Errors []ingest.ItemProblem `json:"errors"`
+	Line   string               `json:"line,omitempty" doc:"Of a log, the beginning of the line, with addresses masked; the first 10. It is not stored: a repeated request does not get it"`
 }
 
 // Params has the header that both on-ramps take.
@@ -94,6 +97,7 @@ func (f *Feature) API(api *web.API) {
 	})
 
 	f.registerLogs(api)
+	f.registerRules(api)
 	api.Limit("traffic.batch_counts", MaxCounts)
 	api.Limit("traffic.batch_bytes", MaxCountsBody)
 	api.Limit("traffic.log_bytes", MaxLogBody)
@@ -142,8 +146,10 @@ func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, items i
 	out.OtherRequests = b.other
 	out.OtherZones = append([]string{}, b.others...)
 	var shown errs.List
+	var lines []string // samples
 	for _, r := range b.bad[:min(len(b.bad), maxRefusedShown)] {
 		out.Refused = append(out.Refused, RefusedCount{Index: r.index, Errors: ingest.Problems(r.faults)})
+		lines = append(lines, r.line)
 		for _, e := range r.faults {
 			shown = append(shown, items.Locate(r.index, e))
 		}
@@ -152,6 +158,14 @@ func (f *Feature) answer(ctx context.Context, x *web.Exchange, b *batch, items i
 	answer, replayed, err := f.submit(ctx, b, s)
 	if err != nil {
 		return err
+	}
+	if !replayed && slices.ContainsFunc(lines, func(s string) bool { return s != "" }) {
+		for i, line := range lines {
+			out.Refused[i].Line = line
+		}
+		if answer, err = json.Marshal(out); err != nil {
+			return err
+		}
 	}
 	env := web.Envelope{Result: answer}
 	if replayed {

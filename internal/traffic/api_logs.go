@@ -10,14 +10,16 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ingest"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
 // LogParams are the parameters of the on-ramp of access logs.
 type LogParams struct {
 	Params
-	Format string `query:"format" required:"true" enum:"combined,nginx-json,caddy,logpush" doc:"Format of the lines"`
-	Zone   string `query:"zone" maxLength:"255" doc:"Zone of all lines: id, name or alias. Left out: the zone in the line (Logpush), else its host"`
+	Format   string `query:"format" required:"true" enum:"combined,nginx-json,caddy,logpush,envoy,haproxy,alb,cloudfront" doc:"Format of the lines"`
+	Zone     string `query:"zone" maxLength:"255" doc:"Zone of all lines: id, name or alias. Left out: the zone in the line (Logpush), else its host"`
+	TimeZone string `query:"timezone" maxLength:"64" doc:"Time zone of times that name none (haproxy), such as Europe/Berlin" default:"UTC"`
 }
 
 func (f *Feature) registerLogs(api *web.API) {
@@ -27,9 +29,10 @@ func (f *Feature) registerLogs(api *web.API) {
 		Tag:     tag,
 		Summary: "Send an access log",
 		Description: "Lines of an access log as the server wrote them; gzip is welcome, at most 64 MiB decompressed. They " +
-			"are counted by ten seconds, host and origin as they arrive, and not stored. A status of 500 and more is bad; " +
-			"521, and nginx's 502 without a connection, is unreachable; for Logpush both statuses decide. Lines that are " +
-			"not requests are counted and described, the others are accepted. 200 when at least one line was accepted.",
+			"are counted by ten seconds, host and origin as they arrive, and not stored. The account's rules decide from " +
+			"the status, the status of the origin and the reason that the proxy names whether a request is good, bad or " +
+			"unreachable (see get-traffic-rules). Lines that are not requests are counted and described, the others are " +
+			"accepted. 200 when at least one line was accepted.",
 		Permission: account.TrafficWrite,
 		MaxBody:    MaxLogBody,
 		Accepts:    []string{"text/plain", "application/x-ndjson", "application/json", "application/octet-stream"},
@@ -47,6 +50,10 @@ func (f *Feature) ingestLog(ctx context.Context, in *LogParams, x *web.Exchange)
 	if err != nil {
 		return err
 	}
+	zone, err := loadZone(in.TimeZone)
+	if err != nil {
+		return err
+	}
 	leave, err := f.uploads.enter(web.Account(ctx).ID)
 	if err != nil {
 		return err
@@ -56,7 +63,11 @@ func (f *Feature) ingestLog(ctx context.Context, in *LogParams, x *web.Exchange)
 	b := f.newBatch(ingest.From(ctx, web.Account(ctx).ID), "log")
 	hash := sha256.New()
 	io.WriteString(hash, "log\n"+in.Format+"\n"+in.Zone+"\n") // a hash accepts all writes
-	lines, err := b.readLog(ctx, format, in.Zone, io.TeeReader(x.Body(), hash))
+	if zone != time.UTC {
+		io.WriteString(hash, zone.String()+"\n")
+	}
+	parser := &Parser{Format: format, Zone: zone}
+	lines, err := b.readLog(ctx, parser, in.Zone, io.TeeReader(x.Body(), hash))
 	if err != nil {
 		return err
 	}
@@ -70,38 +81,67 @@ func (f *Feature) ingestLog(ctx context.Context, in *LogParams, x *web.Exchange)
 			Accepted:         lines.accepted,
 			Rejected:         lines.rejected,
 			RejectedRequests: int64(lines.rejected),
+			Ignored:          lines.ignored,
 		},
 	})
 }
 
-// lineCounts are the lines of a log by outcome.
-type lineCounts struct{ accepted, rejected int }
+// loadZone finds a time zone by its name.
+func loadZone(name string) (*time.Location, error) {
+	if name == "Local" { // that of the server, which is nothing to the sender
+		name = "local"
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, errs.At(errs.CodeInvalid, "timezone", "timezone is a name of the tz database, such as Europe/Berlin, "+
+			"not %q", strict.Clip(name, maxWord))
+	}
+	return zone, nil
+}
+
+// lineCounts are the lines of a log by outcome; ignored lines are accepted ones.
+type lineCounts struct{ accepted, rejected, ignored int }
+
+// maxLinesShown limits the lines of a log that an answer shows with their text.
+const maxLinesShown = 10
 
 // readLog counts the lines of a log and adds the counts to the batch.
-func (b *batch) readLog(ctx context.Context, format Format, zone string, r io.Reader) (n lineCounts, err error) {
+func (b *batch) readLog(ctx context.Context, p *Parser, zone string, r io.Reader) (n lineCounts, err error) {
 	counts := NewLogCounts(maxCells)
 	window := Recent(b.f.now())
-	err = format.Read(r, func(line int, e Entry, fault error) error {
+	err = p.Read(r, func(line int, text []byte, e Entry, fault error) error {
 		if fault == nil {
 			if late := window.check(e.At); late != nil {
 				fault = late
 			}
 		}
 		if fault == nil {
-			fault = counts.Add(zone, e)
+			how, err := b.countingOf(ctx, b.from.Account, e.ZoneOf(zone))
+			if err != nil {
+				return err
+			}
+			how.Rules.Classify(p.Format, &e)
+			fault = counts.Add(zone, e, how.Latency)
 			if errs.Is(fault, errs.CodeTooLarge) {
 				return fault
 			}
 		}
 		if fault == nil {
 			n.accepted++
+			if e.Ignored {
+				n.ignored++
+			}
 			return nil
 		}
 		n.rejected++
 		faults := errs.All(fault)
 		b.f.metrics.refused.WithLabelValues("log", reason(faults[0].Code)).Inc()
 		if len(b.bad) < maxRefusedShown {
-			b.bad = append(b.bad, refusal{index: line, account: b.from.Account, faults: faults})
+			sample := ""
+			if len(b.bad) < maxLinesShown {
+				sample = Sample(text)
+			}
+			b.bad = append(b.bad, refusal{index: line, account: b.from.Account, faults: faults, line: sample})
 		}
 		return nil
 	})
@@ -122,6 +162,10 @@ func (b *batch) readLog(ctx context.Context, format Format, zone string, r io.Re
 			continue
 		}
 		refused := b.bad[before]
+		if c.SLI != "" {
+			b.bad = b.bad[:before] // the same lines as those of availability
+			continue
+		}
 		n.accepted -= int(c.Total)
 		n.rejected += int(c.Total)
 		b.f.metrics.refused.WithLabelValues("log", reason(refused.faults[0].Code)).Add(float64(c.Total))

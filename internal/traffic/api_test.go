@@ -428,3 +428,33 @@ func TestRequestsWithoutAZoneOfTheirOwnAreSaid(t *testing.T) {
 		t.Errorf("the metric: %v", got)
 	}
 }
+
+func TestALogOfAProxyShowsItsOddLinesWithTheirNumbers(t *testing.T) {
+	w := newWorld(t, "", 16)
+	line := func(rest string) string { return "[" + start.Format(time.RFC3339) + `] "GET / HTTP/1.1" ` + rest }
+	log := line(`200 - 0 1 2 - "-" "-" "-" "shop.example" "10.0.0.1:80"`) + "\n" +
+		"odd line of ana@example.com from 192.0.2.7\n" +
+		line(`503 UH 0 1 2 - "-" "-" "-" "shop.example" "-"`) + "\n"
+	send := func() answer {
+		return w.post("writer", "/accounts/"+w.a+"/traffic/logs?format=envoy", log, "Content-Type", "text/plain",
+			"Idempotency-Key", "envoy-1")
+	}
+	a := w.took(send(), 2, 1)
+	if len(a.Result.Refused) != 1 || a.Result.Refused[0].Index != 2 ||
+		a.Result.Refused[0].Line != "odd line of … from …" {
+		t.Errorf("%+v", a.Result.Refused)
+	}
+	// The text of a line is not stored with the answer.
+	again := w.took(send(), 2, 1)
+	if again.Header.Get("Idempotency-Replayed") == "" || again.Result.Refused[0].Line != "" {
+		t.Errorf("%s", again.Text)
+	}
+	got := w.sharded(1)[0]
+	if len(got.Counts) != 2 || got.Counts[0].Origin != "10.0.0.1:80" || got.Counts[1].Unreachable != 1 {
+		t.Errorf("%+v", got.Counts)
+	}
+	if a := w.post("writer", "/accounts/"+w.a+"/traffic/logs?format=haproxy&timezone=Mars", log, "Content-Type",
+		"text/plain"); a.Status != 400 || a.Errors[0].Source.Pointer != "timezone" {
+		t.Errorf("%s", a.Text)
+	}
+}

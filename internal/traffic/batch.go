@@ -18,6 +18,7 @@ type refusal struct {
 	index   int
 	account string
 	data    []byte // as it was sent; nil for lines of logs
+	line    string // sample of a line of a log
 	faults  errs.List
 }
 
@@ -36,6 +37,7 @@ type batch struct {
 
 	accounts map[string]resolved
 	zones    map[zoneRef]resolved
+	counting map[zoneRef]*Counting
 }
 
 // zoneRef is a zone as a count names it.
@@ -54,7 +56,14 @@ const otherZone = account.OtherZone
 const maxOthersShown = 10
 
 func (f *Feature) newBatch(from ingest.Sender, via string) *batch {
-	return &batch{f: f, from: from, via: via, accounts: map[string]resolved{}, zones: map[zoneRef]resolved{}}
+	return &batch{
+		f:        f,
+		from:     from,
+		via:      via,
+		accounts: map[string]resolved{},
+		zones:    map[zoneRef]resolved{},
+		counting: map[zoneRef]*Counting{},
+	}
 }
 
 // addAll adds counts as JSON. Its error is one of the infrastructure: nothing may
@@ -94,14 +103,17 @@ func (b *batch) add(ctx context.Context, index int, c Count, data []byte, faults
 		return nil
 	}
 
-	if zone.other {
+	own := b.via == "http" || b.via == "kafka" || c.SLI == "" // else it is about the same requests as another one
+	if zone.other && own {
 		b.other += c.Total
 		if len(b.others) < maxOthersShown && !slices.Contains(b.others, c.Zone) {
 			b.others = append(b.others, c.Zone)
 		}
 	}
 	b.good = append(b.good, ResolvedCount{Account: accountID, Zone: zone.id, Count: c.Count})
-	b.total += c.Total
+	if own {
+		b.total += c.Total
+	}
 	return nil
 }
 

@@ -13,3 +13,6 @@ func (f *Feature) Uploading(accountID string) int {
 func (f *Feature) SetZones(find func(ctx context.Context, accountID, ref string) (zoneID, name string, err error)) {
 	f.cfg.Zone = find
 }
+
+// ClassifyByDefault sets the outcome of an entry by the default rules.
+func ClassifyByDefault(format Format, e *Entry) { defaultRules.Classify(format, e) }

@@ -6,7 +6,9 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/strict"
@@ -17,50 +19,102 @@ type Format string
 
 // The formats.
 const (
-	Combined  Format = "combined"   // Apache and nginx; common and vhost_combined too
-	NginxJSON Format = "nginx-json" // a JSON log_format with nginx's own names
-	Caddy     Format = "caddy"      // Caddy's JSON access log
-	Logpush   Format = "logpush"    // Cloudflare Logpush, data set http_requests
+	Combined   Format = "combined"   // Apache and nginx; common and vhost_combined too
+	NginxJSON  Format = "nginx-json" // a JSON log_format with nginx's own names
+	Caddy      Format = "caddy"      // Caddy's JSON access log
+	Logpush    Format = "logpush"    // Cloudflare Logpush, data set http_requests
+	Envoy      Format = "envoy"      // Envoy and Istio: default text format, or JSON
+	HAProxy    Format = "haproxy"    // option httplog, with or without the prefix of syslog
+	ALB        Format = "alb"        // AWS Application Load Balancer
+	CloudFront Format = "cloudfront" // AWS CloudFront standard logs: W3C with tabs, or JSON
 )
 
 // Formats lists all formats, for help texts.
-var Formats = []Format{Combined, NginxJSON, Caddy, Logpush}
+var Formats = []Format{Combined, NginxJSON, Caddy, Logpush, Envoy, HAProxy, ALB, CloudFront}
+
+// FormatNames are their names, for help texts: "combined, ... or cloudfront".
+func FormatNames() string {
+	names := formatNames()
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
+}
+
+func formatNames() []string {
+	names := make([]string, len(Formats))
+	for i, f := range Formats {
+		names[i] = string(f)
+	}
+	return names
+}
 
 // ParseFormat finds a format by its name.
 func ParseFormat(name string) (Format, error) {
-	var names []string
-	for _, f := range Formats {
-		if string(f) == name {
-			return f, nil
-		}
-		names = append(names, string(f))
+	if f := Format(name); slices.Contains(Formats, f) {
+		return f, nil
 	}
 	return "", errs.At(errs.CodeInvalid, "format", "format is one of %s, not %q",
-		strings.Join(names, ", "), strict.Clip(name, maxWord))
+		strings.Join(formatNames(), ", "), strict.Clip(name, maxWord))
 }
 
 // Entry has the counted attributes of one line: time, place and outcome.
 type Entry struct {
-	At          int64  // Unix seconds
-	Zone        string // as the log names it; mostly empty
-	Hostname    string // requested
-	Origin      string // the server that answered
-	Status      int    // 0 = the client left before there was one
+	At       int64  // Unix seconds
+	Zone     string // as the log names it; mostly empty
+	Hostname string // requested
+	Origin   string // the server that answered
+	Status   int    // sent to the client, by the edge; 0 = the client left before there was one
+
+	// OriginStatus is the origin's, where the log has one: 0 = not known, NotAsked =
+	// the log says that the origin was not asked.
+	OriginStatus int
+
+	// Reason is the proxy's own word for what happened, as it wrote it: Envoy's response
+	// flags ("UF,URX"), HAProxy's termination state ("SC"), CloudFront's detailed result
+	// type. Empty = none.
+	Reason string
+
+	// Took is the duration of the request; it is known only if Timed is set.
+	Took  time.Duration
+	Timed bool
+
+	// The outcome, by the rules of the property.
 	Bad         bool
 	Unreachable bool // only where Bad
+	Ignored     bool // not counted at all
 }
 
-// classify sets Bad and Unreachable by the status alone. 521 is written by
-// proxies that could not connect to the origin.
-func (e *Entry) classify() {
-	e.Bad = e.Status >= 500
-	e.Unreachable = e.Status == 521
+// NotAsked is the OriginStatus of a request that the edge answered by itself.
+const NotAsked = -1
+
+// Parser reads the lines of one log, one after another. It belongs to one goroutine.
+type Parser struct {
+	Format Format
+	Rules  *Rules         // by which lines are classified; nil = the default rules
+	Zone   *time.Location // of times that name no time zone (HAProxy); nil = UTC
+
+	header string // last line of the log that names its fields (CloudFront)
+	fields cloudFrontFields
 }
 
-// Parse reads one line, without its end. Its errors are of type [errs.Error].
+// errNoRequest is the fault of a line that belongs to the log and is no request: a
+// header. It is neither counted nor refused.
+var errNoRequest = errors.New("the line is a header of the log")
+
+// IsHeader reports whether a fault of [Parser.Parse] is that of a header, which is no
+// fault of the log.
+func IsHeader(fault error) bool { return errors.Is(fault, errNoRequest) }
+
+// Parse reads one line, without its end, and classifies it by the default rules. Its
+// errors are of type [errs.Error], or a header's (see [IsHeader]).
 func (f Format) Parse(line []byte) (e Entry, err error) {
+	p := Parser{Format: f}
+	return p.Parse(line)
+}
+
+// Parse reads one line, as [Format.Parse] does.
+func (p *Parser) Parse(line []byte) (e Entry, err error) {
 	line = bytes.TrimPrefix(line, byteOrderMark) // of a file's first line
-	switch f {
+	switch p.Format {
 	case Combined:
 		e, err = parseCombined(line)
 	case NginxJSON:
@@ -69,8 +123,16 @@ func (f Format) Parse(line []byte) (e Entry, err error) {
 		e, err = parseCaddy(line)
 	case Logpush:
 		e, err = parseLogpush(line)
+	case Envoy:
+		e, err = parseEnvoy(line)
+	case HAProxy:
+		e, err = parseHAProxy(line, p.Zone)
+	case ALB:
+		e, err = parseALB(line)
+	case CloudFront:
+		e, err = p.parseCloudFront(line)
 	default:
-		_, err = ParseFormat(string(f))
+		_, err = ParseFormat(string(p.Format))
 	}
 	if err != nil {
 		return e, err
@@ -84,6 +146,11 @@ func (f Format) Parse(line []byte) (e Entry, err error) {
 		}
 		*name = strings.ToLower(*name)
 	}
+	rules := p.Rules
+	if rules == nil {
+		rules = defaultRules
+	}
+	rules.Classify(p.Format, &e)
 	return e, nil
 }
 
@@ -93,12 +160,22 @@ func notLine(format string, args ...any) error { return errs.New(errs.CodeInvali
 // fault. Empty lines are skipped; a line longer than [MaxLine] is a fault. line counts
 // from 1. Read ends at the end of r, with the error of r or of each.
 func (f Format) Read(r io.Reader, each func(line int, e Entry, fault error) error) error {
+	p := Parser{Format: f}
+	return p.Read(r, func(n int, _ []byte, e Entry, fault error) error { return each(n, e, fault) })
+}
+
+// Read parses a log line by line, as [Format.Read] does. text is the line; it is valid
+// until each returns.
+func (p *Parser) Read(r io.Reader, each func(line int, text []byte, e Entry, fault error) error) error {
 	return eachLine(r, func(n int, line []byte, fault error) error {
 		if fault != nil {
-			return each(n, Entry{}, fault)
+			return each(n, line, Entry{}, fault)
 		}
-		e, fault := f.Parse(line)
-		return each(n, e, fault)
+		e, fault := p.Parse(line)
+		if IsHeader(fault) {
+			return nil
+		}
+		return each(n, line, e, fault)
 	})
 }
 

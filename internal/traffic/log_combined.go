@@ -54,7 +54,6 @@ func (e *Entry) head(text []byte) error {
 	if len(words) >= 4 && isClient(words[1]) && isHost(hostOf(words[0])) {
 		e.Hostname = hostOf(words[0])
 	}
-	e.classify()
 	return nil
 }
 

@@ -79,9 +79,9 @@ func parseStatus(s string) (int, error) {
 //	  '"upstream_connect_time":"$upstream_connect_time"}';
 //
 // Required: status, and the time in one of time_iso8601, msec, time_local, time,
-// timestamp, @timestamp and date, in any form that logs write. A 502 whose
-// upstream was never connected to (upstream_connect_time is "-" or empty) is
-// unreachable, as 521 is.
+// timestamp, @timestamp and date, in any form that logs write. A request whose last
+// upstream was never connected to (upstream_connect_time is "-" or empty) has the
+// reason not-connected. The duration is request_time, else upstream_response_time.
 func parseNginx(line []byte) (e Entry, err error) {
 	var l struct {
 		ISO     scalar  `json:"time_iso8601"`
@@ -97,6 +97,8 @@ func parseNginx(line []byte) (e Entry, err error) {
 		Server  scalar  `json:"server_name"`
 		Addr    scalar  `json:"upstream_addr"`
 		Connect *scalar `json:"upstream_connect_time"`
+		Took    scalar  `json:"request_time"`
+		Asked   scalar  `json:"upstream_response_time"`
 	}
 	if err := decodeLine(line, &l); err != nil {
 		return e, err
@@ -114,12 +116,50 @@ func parseNginx(line []byte) (e Entry, err error) {
 	e.Hostname = hostOf(firstOf(l.Host, l.HTTP, l.Server))
 	// "10.0.0.1:80, 10.0.0.2:80": one after the other was tried.
 	e.Origin = lastOf(firstOf(l.Addr))
-	e.classify()
-	if e.Status == 502 && l.Connect != nil {
-		last := lastOf(string(*l.Connect))
-		e.Unreachable = last == "" || last == "-"
+	if l.Connect != nil {
+		if last := lastOf(string(*l.Connect)); last == "" || last == "-" {
+			e.Reason = reasonNotConnected
+		}
+	}
+	if took := firstOf(l.Took); took != "" {
+		e.took(took, time.Second)
+	} else {
+		e.tookSum(string(l.Asked))
 	}
 	return e, nil
+}
+
+// reasonNotConnected is the reason of requests for which nginx has no connection to
+// an upstream: it could not connect, or did not need to.
+const reasonNotConnected = "not-connected"
+
+// took sets the duration from a number of units; a text that is none is no duration.
+func (e *Entry) took(text string, unit time.Duration) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0) || n > float64(maxTook/unit) {
+		return
+	}
+	e.Took = time.Duration(math.Round(n * float64(unit)))
+	e.Timed = true
+}
+
+// maxTook is the longest duration of a request that is counted: a longer one is a
+// fault of the log.
+const maxTook = 7 * 24 * time.Hour
+
+// tookSum sets the duration from nginx's list of the times of upstreams, which were
+// asked one after another: "0.010, 0.020 : 0.100".
+func (e *Entry) tookSum(list string) {
+	var sum Entry
+	for _, word := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ':' || r == ' ' }) {
+		var one Entry
+		if one.took(word, time.Second); one.Timed {
+			sum.Took += one.Took
+			sum.Timed = true
+		}
+	}
+	e.Took = sum.Took
+	e.Timed = sum.Timed
 }
 
 // lastOf returns the last of nginx's list of upstreams, whose groups are separated
@@ -149,6 +189,7 @@ func parseCaddy(line []byte) (e Entry, err error) {
 		Logger  scalar `json:"logger"`
 		Message scalar `json:"msg"`
 		Status  scalar `json:"status"`
+		Took    scalar `json:"duration"`
 		Request *struct {
 			Host scalar `json:"host"`
 		} `json:"request"`
@@ -172,15 +213,18 @@ func parseCaddy(line []byte) (e Entry, err error) {
 		return e, err
 	}
 	e.Hostname = hostOf(string(l.Request.Host))
-	e.classify()
+	// Seconds, or with duration_format string "1.5ms".
+	if d, err := time.ParseDuration(string(l.Took)); err == nil && d >= 0 && d <= maxTook {
+		e.Took = d
+		e.Timed = true
+	} else {
+		e.took(string(l.Took), time.Second)
+	}
 	return e, nil
 }
 
-// parseLogpush reads a line of Logpush's http_requests. Both statuses decide:
-// OriginResponseStatus 0 means that the origin was not asked, so that an edge
-// 503 with it is a challenge or a limit, not a failure of the origin; but the
-// edge's own 520 to 530 tell of an origin that did not answer properly, and 521
-// of one that refused the connection.
+// parseLogpush reads a line of Logpush's http_requests. OriginResponseStatus 0 means
+// that the origin was not asked.
 func parseLogpush(line []byte) (e Entry, err error) {
 	var l struct {
 		Start  scalar `json:"EdgeStartTimestamp"`
@@ -189,6 +233,7 @@ func parseLogpush(line []byte) (e Entry, err error) {
 		Zone   scalar `json:"ZoneName"`
 		Host   scalar `json:"ClientRequestHost"`
 		IP     scalar `json:"OriginIP"`
+		Took   scalar `json:"OriginResponseDurationMs"`
 	}
 	if err := decodeLine(line, &l); err != nil {
 		return e, err
@@ -205,17 +250,18 @@ func parseLogpush(line []byte) (e Entry, err error) {
 	e.Zone = string(l.Zone)
 	e.Hostname = hostOf(string(l.Host))
 	e.Origin = string(l.IP)
-	e.classify()
-	if l.Origin == "" {
-		return e, nil // the job does not send it: the edge decides alone
+	if l.Origin == "" { // the job does not send it: the edge decides alone
+		e.took(string(l.Took), time.Millisecond)
+		return e, nil
 	}
-	origin, err := parseStatus(string(l.Origin))
-	if err != nil {
+	if e.OriginStatus, err = parseStatus(string(l.Origin)); err != nil {
 		return e, err
 	}
-	asked := origin != 0 || e.Status >= 520 && e.Status <= 530
-	e.Bad = asked && (e.Status >= 500 || origin >= 500)
-	e.Unreachable = e.Bad && (e.Status == 521 || origin == 521)
+	if e.OriginStatus == 0 {
+		e.OriginStatus = NotAsked
+		return e, nil
+	}
+	e.took(string(l.Took), time.Millisecond)
 	return e, nil
 }
 

@@ -50,7 +50,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	telemetry.StartAtZero(m.requests, ways)
 	telemetry.StartAtZero(m.refused, ways, reasons())
 	telemetry.StartAtZero(m.zones, []string{"ok", "refused"})
-	telemetry.StartAtZero(m.lines, []string{"combined", "nginx-json", "caddy", "logpush"}, []string{"ok", "refused"})
+	telemetry.StartAtZero(m.lines, formatNames(), []string{"ok", "refused"})
 	telemetry.StartAtZero(m.others, ways)
 	if r == nil {
 		return m, nil

@@ -7,7 +7,19 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/ingest"
+	"github.com/belfryhq/belfry/internal/platform/strict"
 )
+
+// maxSample is the length of a sample, in bytes.
+const maxSample = 200
+
+// Sample is a line that is no request, as answers and belfry tail show it: cut, and
+// with addresses masked as in all rejects.
+func Sample(line []byte) string {
+	line = line[:min(len(line), 4*maxSample)] // the mask reads no more
+	r := event.NewReject(event.Reject{Errors: []event.Fault{{Message: string(line)}}}, time.Time{}, nil)
+	return strict.Clip(r.Errors[0].Message, maxSample)
+}
 
 // rejects returns the refused counts of a batch as messages to the topic of rejects,
 // which returns them to the team that sent them. Lines of logs hold the personal

@@ -47,6 +47,15 @@ type world struct {
 	now  time.Time
 	sent []bus.Message // what the relay delivered
 	down bool          // the relay delivers, and then says that it did not
+
+	thresholds map[string][]time.Duration // by zone
+}
+
+// latency has the thresholds of the zones' objectives.
+func (w *world) latency(_ context.Context, _, zoneID string) ([]time.Duration, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.thresholds[zoneID], nil
 }
 
 const patience = time.Minute
@@ -102,6 +111,8 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 	w.f, err = traffic.New(traffic.Config{
 		Env:        feature.Env{DB: w.db, Wake: relay.Notify, Registerer: w.metrics, Now: w.clock},
 		Zone:       w.dir.EnsureZone,
+		FindZone:   w.dir.ResolveZone,
+		Thresholds: w.latency,
 		Account:    w.dir.ResolveAccount,
 		Partitions: partitions,
 	})
@@ -146,7 +157,7 @@ func (w *world) deliver(_ context.Context, msgs []bus.Message) error {
 	return nil
 }
 
-// serve puts the on-ramps behind a server. The tokens: "writer" and "reader" of
+// serve puts the on-ramps behind a server. The tokens: "writer", "reader" and "editor" of
 // account a, "other" of account b, "team" of a product team, "root".
 func (w *world) serve() {
 	w.t.Helper()
@@ -158,7 +169,13 @@ func (w *world) serve() {
 		"writer":  {Kind: web.KindToken, ID: "writer", AccountID: w.a, Permissions: web.Permissions{account.TrafficWrite}},
 		"rotated": {Kind: web.KindToken, ID: "rotated", AccountID: w.a, Permissions: web.Permissions{account.TrafficWrite}},
 		"reader":  {Kind: web.KindToken, ID: "reader", AccountID: w.a, Permissions: web.Permissions{account.SLORead}},
-		"other":   {Kind: web.KindToken, ID: "other", AccountID: w.b, Permissions: web.Permissions{"*"}},
+		"editor": {
+			Kind:        web.KindToken,
+			ID:          "editor",
+			AccountID:   w.a,
+			Permissions: web.Permissions{account.SLORead, account.SLOWrite},
+		},
+		"other": {Kind: web.KindToken, ID: "other", AccountID: w.b, Permissions: web.Permissions{"*"}},
 		"team": {
 			Kind:        web.KindProducer,
 			ID:          "0192f7c417d17000800000000000beef",

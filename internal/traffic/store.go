@@ -80,6 +80,9 @@ func (f *Feature) store(ctx context.Context, list []*submission) error {
 			if !fresh {
 				continue
 			}
+			for n := range s.msgs { // by this time, objectives distinguish replayed history
+				s.msgs[n].Time = f.now()
+			}
 			if err := bus.Enqueue(ctx, tx, s.msgs...); err != nil {
 				return err
 			}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
+	"github.com/belfryhq/belfry/internal/platform/cache"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/run"
 )
@@ -73,6 +74,12 @@ type Config struct {
 	Zone func(ctx context.Context, accountID, ref string) (zoneID, name string, err error)
 	// Account finds an account by id or ext:<external id>; CodeNotFound.
 	Account func(ctx context.Context, ref string) (string, error)
+	// FindZone finds a zone by id, name or alias; id "" when there is none. Nil = rules
+	// and previews name zones by id only.
+	FindZone func(ctx context.Context, accountID, ref string) (zoneID, name string, err error)
+	// Thresholds lists the latency thresholds that the account's objectives about a zone
+	// (by id) need: requests with a duration are counted by each of them. Nil = none.
+	Thresholds func(ctx context.Context, accountID, zoneID string) ([]time.Duration, error)
 	// Closed returns an error of kind Conflict for an account that accepts no counts; nil = there are none.
 	Closed func(ctx context.Context, accountID string) error
 	// Partitions of the topic of sharded traffic.
@@ -88,6 +95,9 @@ type Feature struct {
 	writer  *db.Writer[*submission]
 	uploads uploads
 	metrics *metrics
+
+	rules      *cache.Cache[string, *accountRules] // by account
+	thresholds *cache.Cache[zoneRef, []time.Duration]
 }
 
 // New makes a Feature; the database has the tables of [bus.Schema] and [Schema].
@@ -105,6 +115,9 @@ func New(cfg Config) (*Feature, error) {
 		log:     cfg.Log,
 		now:     cfg.Now,
 		uploads: uploads{byOne: map[string]int{}},
+
+		rules:      cache.New[string, *accountRules](cachedAccounts, rulesTTL, cfg.Now),
+		thresholds: cache.New[zoneRef, []time.Duration](cachedZones, rulesTTL, cfg.Now),
 	}
 	// One lane keeps the order of a zone's counts.
 	f.writer = db.NewWriter(db.Limits{Batch: 4000, Queue: 40_000, Lanes: 1}, (*submission).weight, f.store)

@@ -114,6 +114,7 @@ func New(t testing.TB, cfg Config) *Site {
 		URL:     ExternalURL,
 		Resolve: s.Accounts.ResolveAccount,
 		Denied:  s.Accounts.Denied,
+		Views:   s.Accounts.AddViews,
 		SignIn:  account.SignInURL,
 		Shell:   s.shell,
 	})

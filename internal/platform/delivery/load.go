@@ -3,21 +3,27 @@ package delivery
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
 )
 
 // readPage is how many waiting deliveries one query reads.
 const readPage = 2000
 
-// read queues the deliveries that a query finds. unsure says that attempts may
-// have been in flight when another process died.
+// read queues the waiting deliveries that a condition finds. unsure says that attempts
+// may have been in flight when another process died.
 func (q *Queue) read(ctx context.Context, unsure bool, where string, args ...any) ([]*Item, error) {
+	return q.queueRead(unsure, func() ([]*Item, error) { return q.waiting(ctx, where, args...) })
+}
+
+func (q *Queue) queueRead(unsure bool, read func() ([]*Item, error)) ([]*Item, error) {
 	q.mu.Lock()
 	q.loads++
 	q.mu.Unlock()
-	list, err := q.waiting(ctx, where, args...)
+	list, err := read()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	// Until the whole list is added: an item that closes another one may come before it in the list.
@@ -70,16 +76,62 @@ func (q *Queue) begin(shard int) {
 	q.signal()
 }
 
-// poll reads recently stored deliveries of all shards in one query. Deliveries of
-// shards that other processes own are ignored.
+// poll reads deliveries that were stored since a time and that this process has not
+// seen: other processes stored them. Deliveries of shards that other processes own are
+// ignored.
 func (q *Queue) poll(ctx context.Context, since time.Time) error {
-	after := id.Lowest(since)
-	for {
-		list, err := q.read(ctx, false, `id > $1 ORDER BY id LIMIT $2`, after, readPage)
-		if err != nil || len(list) < readPage {
+	oldest := id.Lowest(since)
+	q.mu.Lock()
+	maps.DeleteFunc(q.seen, func(itemID string, _ struct{}) bool { return itemID < oldest })
+	q.mu.Unlock()
+	for after := oldest; ; {
+		list, err := q.waitingIDs(ctx, after)
+		if err != nil {
 			return err
 		}
-		after = list[len(list)-1].ID
+		unseen := q.unseen(list)
+		if len(unseen) > 0 {
+			_, err = q.queueRead(false, func() ([]*Item, error) { return q.waitingByID(ctx, unseen) })
+		}
+		if err != nil {
+			return err
+		}
+		q.see(unseen)
+		if len(list) < readPage {
+			return nil
+		}
+		after = list[len(list)-1]
+	}
+}
+
+func (q *Queue) waitingIDs(ctx context.Context, after string) (list []string, err error) {
+	err = q.cfg.DB.View(ctx, func(tx *db.Tx) (err error) {
+		list, err = db.Collect(ctx, tx, db.ScanText,
+			`SELECT id FROM delivery WHERE state = 'waiting' AND id > $1 ORDER BY id LIMIT $2`, after, readPage)
+		return err
+	})
+	return list, err
+}
+
+// unseen returns the ids of deliveries that were neither offered nor polled. A delivery
+// needs no second look: a shard that is acquired and a destination with more deliveries
+// than fit in memory are read as a whole.
+func (q *Queue) unseen(list []string) (unseen []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, itemID := range list {
+		if _, seen := q.seen[itemID]; !seen && q.items[itemID] == nil {
+			unseen = append(unseen, itemID)
+		}
+	}
+	return unseen
+}
+
+func (q *Queue) see(list []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, itemID := range list {
+		q.seen[itemID] = struct{}{}
 	}
 }
 

@@ -164,27 +164,31 @@ func (q *Queue) close(list []Closing) {
 
 // flush stores a batch in one transaction.
 func (q *Queue) flush(ctx context.Context, list []*write) error {
+	var outcomes []*Outcome
+	var closings []*Closing
+	var works []func(context.Context, *db.Tx) error
+	for _, w := range list {
+		switch {
+		case w.outcome != nil:
+			outcomes = append(outcomes, w.outcome)
+		case w.closing != nil:
+			closings = append(closings, w.closing)
+		default:
+			works = append(works, w.work)
+		}
+	}
 	var after func()
-	err := q.cfg.DB.Tx(ctx, func(tx *db.Tx) error {
-		after = nil
-		var stored []*Outcome
-		for _, w := range list {
-			switch {
-			case w.outcome != nil:
-				if err := q.update(ctx, tx, w.outcome); err != nil {
-					return err
-				}
-				if !w.outcome.lost {
-					stored = append(stored, w.outcome)
-				}
-			case w.closing != nil:
-				if err := q.end(ctx, tx, w.closing); err != nil {
-					return err
-				}
-			default:
-				if err := w.work(ctx, tx); err != nil {
-					return err
-				}
+	err := q.cfg.DB.Tx(ctx, func(tx *db.Tx) (err error) {
+		stored, err := q.update(ctx, tx, outcomes)
+		if err != nil {
+			return err
+		}
+		if err := q.end(ctx, tx, closings); err != nil {
+			return err
+		}
+		for _, work := range works {
+			if err := work(ctx, tx); err != nil {
+				return err
 			}
 		}
 		if err := q.insertAttempts(ctx, tx, stored); err != nil {
@@ -193,11 +197,10 @@ func (q *Queue) flush(ctx context.Context, list []*write) error {
 		if err := storePauses(ctx, tx, stored); err != nil {
 			return err
 		}
-		if q.cfg.Record == nil || len(stored) == 0 {
-			return nil
+		after = nil
+		if q.cfg.Record != nil && len(stored) > 0 {
+			after, err = q.cfg.Record(ctx, tx, stored)
 		}
-		var err error
-		after, err = q.cfg.Record(ctx, tx, stored)
 		return err
 	})
 	if err == nil && after != nil {
@@ -206,12 +209,21 @@ func (q *Queue) flush(ctx context.Context, list []*write) error {
 	return err
 }
 
-// update stores the new state of a delivery. The count of attempts is an
-// optimistic lock: if two processes sent this delivery, one result is stored.
-func (q *Queue) update(ctx context.Context, tx *db.Tx, o *Outcome) error {
+var outcomeColumns = []string{
+	"id",
+	"expected",
+	"state",
+	"why",
+	"attempts",
+	"failures",
+	"next_at",
+	"ended_at",
+}
+
+// state is the new state of a delivery in the order of outcomeColumns.
+func (o *Outcome) state(now time.Time) []any {
 	it := o.Item
 	v := &o.Verdict
-	now := q.cfg.Now()
 	ended := int64(0)
 	if v.State != StateWaiting {
 		ended = now.UnixMicro()
@@ -224,18 +236,56 @@ func (q *Queue) update(ctx context.Context, tx *db.Tx, o *Outcome) error {
 	if v.Counts {
 		failures++
 	}
-	changed, err := tx.Exec(ctx, `UPDATE delivery
-		SET state = $3, why = $4, attempts = $5, failures = $6, next_at = $7, ended_at = $8
-		WHERE id = $1 AND state = 'waiting' AND attempts = $2`,
-		it.ID, it.Attempts, v.State, v.Why, attempts, failures, now.Add(v.Wait).UnixMicro(), ended)
-	o.lost = changed == 0
-	return err
+	return []any{
+		it.ID,
+		it.Attempts,
+		v.State,
+		v.Why,
+		attempts,
+		failures,
+		now.Add(v.Wait).UnixMicro(),
+		ended,
+	}
 }
 
-func (q *Queue) end(ctx context.Context, tx *db.Tx, c *Closing) error {
-	_, err := tx.Exec(ctx, `UPDATE delivery SET state = $2, why = $3, ended_at = $4 WHERE id = $1 AND state = 'waiting'`,
-		c.Item.ID, c.State, c.Why, q.cfg.Now().UnixMicro())
-	return err
+// update stores the new states of deliveries, and returns the outcomes that are
+// stored. The count of attempts is an optimistic lock: if two processes sent a
+// delivery, one result is stored.
+func (q *Queue) update(ctx context.Context, tx *db.Tx, list []*Outcome) (stored []*Outcome, err error) {
+	now := q.cfg.Now()
+	rows := make([][]any, len(list))
+	for i, o := range list {
+		rows[i] = o.state(now)
+	}
+	changed := make(map[string]bool, len(list))
+	err = tx.Join(ctx, outcomeColumns, rows, `UPDATE delivery
+		SET state = input.state, why = input.why, attempts = input.attempts, failures = input.failures,
+			next_at = input.next_at, ended_at = input.ended_at
+		FROM input
+		WHERE delivery.id = input.id AND delivery.state = 'waiting' AND delivery.attempts = input.expected
+		RETURNING delivery.id`, func(row db.Row) error {
+		deliveryID, err := db.ScanText(row)
+		changed[deliveryID] = true
+		return err
+	})
+	for _, o := range list {
+		o.lost = !changed[o.Item.ID]
+		if !o.lost {
+			stored = append(stored, o)
+		}
+	}
+	return stored, err
+}
+
+func (q *Queue) end(ctx context.Context, tx *db.Tx, list []*Closing) error {
+	now := q.cfg.Now().UnixMicro()
+	rows := make([][]any, len(list))
+	for i, c := range list {
+		rows[i] = []any{c.Item.ID, c.State, c.Why, now}
+	}
+	return tx.Join(ctx, []string{"id", "state", "why", "ended_at"}, rows, `UPDATE delivery
+		SET state = input.state, why = input.why, ended_at = input.ended_at
+		FROM input WHERE delivery.id = input.id AND delivery.state = 'waiting'`, nil)
 }
 
 var attemptColumns = []string{
@@ -301,12 +351,40 @@ func (q *Queue) insertAttempts(ctx context.Context, tx *db.Tx, list []*Outcome) 
 	return q.Insert(ctx, tx, fallbacks)
 }
 
+// encodeHeaders writes a list of headers as JSON.
 func encodeHeaders(list []Header) []byte {
-	b, err := json.Marshal(list)
-	if err != nil || list == nil {
-		return []byte("[]")
+	size := 2
+	for _, h := range list {
+		size += len(h.Name) + len(h.Value) + len(`{"name":"","value":""},`)
 	}
-	return b
+	b := append(make([]byte, 0, size), '[')
+	for i, h := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"name":`...)
+		b = appendText(b, h.Name)
+		b = append(b, `,"value":`...)
+		b = appendText(b, h.Value)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+// appendText appends a string as JSON.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			quoted, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // strings are always encoded
+			}
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
 }
 
 func head(b []byte, n int) []byte {

@@ -22,16 +22,12 @@ func storePauses(ctx context.Context, tx *db.Tx, list []*Outcome) error {
 			until[o.Item.Destination] = to
 		}
 	}
+	rows := make([][]any, 0, len(until))
 	for _, destinationID := range slices.Sorted(maps.Keys(until)) {
-		_, err := tx.Exec(ctx, `INSERT INTO pause (destination, until) VALUES ($1, $2)
-			ON CONFLICT (destination) DO UPDATE
-			SET until = CASE WHEN excluded.until > pause.until THEN excluded.until ELSE pause.until END`,
-			destinationID, until[destinationID].UnixMicro())
-		if err != nil {
-			return err
-		}
+		rows = append(rows, []any{destinationID, until[destinationID].UnixMicro()})
 	}
-	return nil
+	return tx.Insert(ctx, "pause", []string{"destination", "until"}, `ON CONFLICT (destination) DO UPDATE
+		SET until = CASE WHEN excluded.until > pause.until THEN excluded.until ELSE pause.until END`, rows)
 }
 
 // readPauses reads the pauses that are not over, by destination.

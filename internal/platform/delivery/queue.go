@@ -35,6 +35,7 @@ type Queue struct {
 	inShard  [shards]int          // attempts in flight, by shard
 	loads    int                  // database reads in progress
 	finished map[string]time.Time // tombstones: a read or an offer that began earlier may bring these ids again
+	seen     map[string]struct{}  // with several processes: ids that the poll need not read
 	done     sync.WaitGroup       // attempts, closings and reads
 	ctx      context.Context      // of attempts; canceled when the drain takes too long
 	holder   string               // of leases
@@ -118,6 +119,7 @@ func (q *Queue) clear() {
 	q.tenants = map[string]*tenant{}
 	q.paces = map[string]*pace{}
 	q.finished = map[string]time.Time{}
+	q.seen = map[string]struct{}{}
 	q.ring = nil
 	q.timers = timers{}
 }
@@ -142,6 +144,9 @@ func (q *Queue) Offer(list []*Item) {
 		for _, it := range list {
 			if it.State == StateWaiting {
 				closed = append(closed, q.add(it, false)...)
+				if q.shared() {
+					q.seen[it.ID] = struct{}{}
+				}
 			}
 		}
 		q.close(closed)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,9 +151,35 @@ func Select(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Stored,
 
 // waiting reads the waiting deliveries that a condition finds.
 func (q *Queue) waiting(ctx context.Context, where string, args ...any) ([]*Item, error) {
+	return q.readItems(ctx, func(tx *db.Tx) ([]Stored, error) {
+		return Select(ctx, tx, `WHERE state = 'waiting' AND `+where, args...)
+	})
+}
+
+// waitingByID reads those of the deliveries that are waiting, in the order of their ids.
+func (q *Queue) waitingByID(ctx context.Context, ids []string) ([]*Item, error) {
+	rows := make([][]any, len(ids))
+	for i := range ids {
+		rows[i] = []any{ids[i]}
+	}
+	return q.readItems(ctx, func(tx *db.Tx) (list []Stored, err error) {
+		err = tx.Join(ctx, []string{"id"}, rows, `SELECT `+Columns+` FROM input CROSS JOIN delivery d
+			WHERE d.id = input.id AND d.state = 'waiting'`, func(row db.Row) error {
+			var s Stored
+			err := s.Scan(row)
+			list = append(list, s)
+			return err
+		})
+		slices.SortFunc(list, func(a, b Stored) int { return strings.Compare(a.ID, b.ID) })
+		return list, err
+	})
+}
+
+// readItems reads deliveries and prepares them for the queue.
+func (q *Queue) readItems(ctx context.Context, read func(*db.Tx) ([]Stored, error)) ([]*Item, error) {
 	var list []*Item
 	err := q.cfg.DB.View(ctx, func(tx *db.Tx) error {
-		found, err := Select(ctx, tx, `WHERE state = 'waiting' AND `+where, args...)
+		found, err := read(tx)
 		list = make([]*Item, len(found))
 		for i := range found {
 			list[i] = &found[i].Item

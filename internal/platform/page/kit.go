@@ -19,7 +19,7 @@ import (
 //go:embed confirm.html
 var ownFiles embed.FS
 
-// Config has the parts and functions that a [Kit] uses. All but Log, URL and Visited are required.
+// Config has the parts and functions that a [Kit] uses. All but Log, URL, Views and Visited are required.
 type Config struct {
 	UI  *ui.UI
 	API *web.API
@@ -36,6 +36,8 @@ type Config struct {
 	// pages outside of accounts, section the current entry of the navigation ("" on
 	// the page of an error). who is nil without a session.
 	Shell func(r *http.Request, who *web.Principal, account, section string) ui.Shell
+	// Views adds saved views to the bar of a list, see [Visit.Views]; nil = lists have none.
+	Views Views
 	// Visited is called for each visit that is let in, before it is answered.
 	Visited func(w http.ResponseWriter, r *http.Request, account string)
 }

@@ -1,12 +1,6 @@
 package page
 
-import (
-	"cmp"
-	"slices"
-	"strings"
-
-	"github.com/belfryhq/belfry/internal/platform/ui"
-)
+import "github.com/belfryhq/belfry/internal/platform/ui"
 
 // List is a part of a list.
 type List[T any] struct {
@@ -31,32 +25,6 @@ func ReadList[T, P any](
 	}
 	items = items[:limit]
 	return List[T]{Items: items, Next: v.Next(keyOf(items[limit-1]))}, nil
-}
-
-// Place is the position of a row in a list that is sorted in memory (see [ReadSorted]).
-type Place struct {
-	Key string `json:"k"` // by which the list is sorted
-	ID  string `json:"i"` // decides between rows with the same key
-}
-
-func (a Place) compare(b Place) int {
-	return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.ID, b.ID))
-}
-
-// ReadSorted sorts rows by their places and returns the part of the list that the URL names, as [ReadList] does. It is
-// for lists of a limited length, which are read whole.
-func ReadSorted[T any](v *Visit, limit int, rows []T, placeOf func(T) Place) (List[T], error) {
-	slices.SortFunc(rows, func(a, b T) int { return placeOf(a).compare(placeOf(b)) })
-	return ReadList(v, limit, placeOf, func(after Place, limit int) ([]T, error) {
-		from := 0
-		if after != (Place{}) {
-			from = len(rows)
-			if i := slices.IndexFunc(rows, func(row T) bool { return placeOf(row).compare(after) > 0 }); i >= 0 {
-				from = i
-			}
-		}
-		return rows[from:min(len(rows), from+limit)], nil
-	})
 }
 
 // Map converts the items of a list.

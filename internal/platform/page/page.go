@@ -170,7 +170,7 @@ func (v *Visit) show(templates *ui.Page, o View) error {
 	if o.Plain {
 		shell.Face = ui.Plain
 	}
-	if text := v.set.flashes[ui.FlashKey(v.Request)]; text != "" {
+	if text := v.set.flash(ui.FlashKey(v.Request)); text != "" {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: text}
 	}
 	if o.Flash != nil {
@@ -189,7 +189,7 @@ func (v *Visit) shell(section string) ui.Shell {
 // Redirect answers a form: the browser gets path next. flash is the key of the
 // message that the page there shows once; "" shows none.
 func (v *Visit) Redirect(path, flash string) error {
-	if _, known := v.set.flashes[flash]; flash != "" && !known {
+	if flash != "" && v.set.flash(flash) == "" {
 		return fmt.Errorf("page: no flash message has the key %q", flash)
 	}
 	return ui.Redirect(v.Writer, v.Request, path, flash)

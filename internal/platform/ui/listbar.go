@@ -41,8 +41,8 @@ type ListColumn struct {
 	Key, Label string
 }
 
-// View is a saved view of a list. DeleteHref deletes it by POST; "" = the user
-// may not.
+// View is a saved view of a list. DeleteHref is the page that asks before it is
+// deleted; "" = the user may not.
 type View struct {
 	Name, Href, DeleteHref string
 	Current, Shared        bool

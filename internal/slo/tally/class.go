@@ -24,8 +24,8 @@ type seriesClass struct {
 	any    bool // the rules are not known: any failure counts
 }
 
-// maxClasses bounds the table: a line has one byte for its class. The last classes, one for each period, have no rules
-// of their own: lines of further classes are suspects whenever they have a failure in their short windows.
+// maxClasses bounds the table: a line has one byte for its class. One class for each period is reserved that has no
+// rules of its own: lines of further classes are suspects whenever they have a failure in their short windows.
 const maxClasses = 256
 
 // classTable numbers the classes.
@@ -33,27 +33,35 @@ type classTable struct {
 	list    []seriesClass
 	periods [maxClasses]Window // the period of each
 	known   map[string]uint8
+	rolling []Window // periods of any class that slide
+	ruled   int      // classes that have rules
 }
 
-// newClassTable has the class of a line without objectives, number 0, and one without rules for each period.
+// newClassTable has the class of a line without objectives, number 0.
 func newClassTable() classTable {
 	t := classTable{known: map[string]uint8{}}
 	t.add(seriesClass{period: D28})
-	for p := D28; p < WindowCount; p++ {
-		t.add(seriesClass{period: p, any: true})
-	}
+	t.use(D28)
 	return t
+}
+
+// use notes that a series has a period.
+func (t *classTable) use(budget Window) {
+	if !budget.IsCalendar() && !slices.Contains(t.rolling, budget) {
+		t.rolling = append(t.rolling, budget)
+	}
 }
 
 // of returns the number of a class.
 func (t *classTable) of(c seriesClass) uint8 {
-	if c.any {
-		return 1 + uint8(c.period-D28)
-	}
-	if len(c.rules) == 0 && c.period == D28 {
+	if !c.any && len(c.rules) == 0 && c.period == D28 {
 		return 0
 	}
 	key := []byte{byte(c.period)}
+	if c.any {
+		key = append(key, 0xff)
+		c.rules = nil
+	}
 	for _, r := range c.rules {
 		key = append(key, byte(r.Long), byte(r.Short))
 		key = binary.AppendUvarint(key, r.Limit)
@@ -61,8 +69,11 @@ func (t *classTable) of(c seriesClass) uint8 {
 	if n, ok := t.known[string(key)]; ok {
 		return n
 	}
-	if len(t.list) == maxClasses {
-		return t.of(seriesClass{period: c.period, any: true})
+	if !c.any {
+		if t.ruled == maxClasses-1-periodCount {
+			return t.of(seriesClass{period: c.period, any: true})
+		}
+		t.ruled++
 	}
 	n := t.add(c)
 	t.known[string(key)] = n
@@ -98,6 +109,7 @@ func (s *Set) Watch(id uint32, budget Window, rules []Rule) {
 	if c.period != budget {
 		s.further.add(id, budget)
 	}
+	s.classes.use(budget)
 	p.class[i] = s.classes.of(c.with(rules))
 	p.mark(i)
 }

@@ -210,7 +210,8 @@ func (s *Set) Restore(ref Ref, data []byte, keep bool) error {
 	if ref.Level < 0 || ref.Level >= LevelCount {
 		return ErrDamaged
 	}
-	in := windowsOf(s.clock, ref.Start, ref.Start+Levels[ref.Level].Size)
+	now := edgesOf(s.clock)
+	in := now.windowsOf(ref.Start, ref.Start+Levels[ref.Level].Size)
 	var buffer [bufferSize]Entry
 	r := NewReader(data)
 	for {
@@ -225,7 +226,7 @@ func (s *Set) Restore(ref Ref, data []byte, keep bool) error {
 			buffer[n-1].ID>>ChunkBits != ref.Chunk {
 			return ErrDamaged
 		}
-		s.addEntries(s.pages[ref.Chunk], buffer[:n], in)
+		s.addEntries(s.pages[ref.Chunk], buffer[:n], &in)
 	}
 	s.history.put(ref, data)
 	c := s.history.findChunk(ref)

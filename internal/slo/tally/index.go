@@ -86,6 +86,28 @@ func (x *Index) Put(k Key, id uint32) {
 	x.length++
 }
 
+// Remove removes a name, and moves the names behind it to where Get finds them without it.
+func (x *Index) Remove(k Key) {
+	mask := uint64(len(x.slots) - 1)
+	free := x.find(k)
+	if free.next == 0 {
+		return
+	}
+	x.length--
+	at := k.high & mask
+	for &x.slots[at] != free {
+		at = (at + 1) & mask
+	}
+	for i := (at + 1) & mask; x.slots[i].next != 0; i = (i + 1) & mask {
+		// A name may move if its first slot is not between the free one and its own.
+		if (i-x.slots[i].high)&mask >= (i-at)&mask {
+			x.slots[at] = x.slots[i]
+			at = i
+		}
+	}
+	x.slots[at] = slot{}
+}
+
 func (x *Index) grow() {
 	old := x.slots
 	memory := x.memory

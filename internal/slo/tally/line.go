@@ -62,16 +62,16 @@ func (l *line) addTo(in uint16, x uint64) (ok bool) {
 
 // wideTable is the side table of the lines that exceed 32 bits.
 type wideTable struct {
-	rows [][short + 1]Tally
+	rows []Sums
 	free []uint32 // indices of rows that no line uses
 }
 
 // of returns the row of a line that is marked as wide.
-func (t *wideTable) of(l *line) *[short + 1]Tally { return &t.rows[l[0]] }
+func (t *wideTable) of(l *line) *Sums { return &t.rows[l[0]] }
 
 // widen moves a line to the side table. Suspects always looks at it, because it seems to have a failure.
 func (t *wideTable) widen(l *line) {
-	var row [short + 1]Tally
+	var row Sums
 	for i, v := range l {
 		row[i] = unpack(v)
 	}
@@ -98,7 +98,7 @@ func (t *wideTable) narrow(l *line) {
 	for i := range row {
 		l[i] = pack(row[i])
 	}
-	t.rows[at] = [short + 1]Tally{}
+	t.rows[at] = Sums{}
 	t.free = append(t.free, uint32(at))
 }
 

@@ -35,6 +35,7 @@ func TestWindowsEqualTheOracle(t *testing.T) {
 		ids := []uint32{0, 1, 2, 3, 4}
 		var all oracle
 		at := int64(epoch)
+		step := int64(1 + 9*(seed%4/3)) // one seed in four covers more than the longest period
 		stored := map[Ref][]byte{}
 		load := func(ref Ref) ([]byte, error) {
 			data, ok := stored[ref]
@@ -45,7 +46,7 @@ func TestWindowsEqualTheOracle(t *testing.T) {
 		}
 		s.Load = load
 		for round := range 700 {
-			at += Tick * (1 + rng.Int64N(30)*rng.Int64N(20))
+			at += Tick * (1 + rng.Int64N(30)*rng.Int64N(20)) * step
 			batch := randomSamples(rng, at, ids, large)
 			all = append(all, batch...)
 			process(t, s, batch)
@@ -59,6 +60,9 @@ func TestWindowsEqualTheOracle(t *testing.T) {
 			s.MarkStored()
 			s.Release(rng.IntN(300))
 			compareWithOracle(t, s, all)
+			if round%50 == 33 {
+				rewatch(t, rng, s)
+			}
 			if round%50 == 17 {
 				back := restored(t, s, watchAll)
 				mustEqual(t, s, back)
@@ -75,32 +79,40 @@ func TestWindowsEqualTheOracle(t *testing.T) {
 func compareWithOracle(t *testing.T, s *Set, all oracle) {
 	t.Helper()
 	for id := range uint32(s.Len()) {
-		sums := s.Sums(id)
-		for w := range Window(sliding) {
-			if w >= D28 && !slices.Contains(periodsOf[id], w) {
-				if sums[w] != (Tally{}) {
-					t.Fatalf("series %d has no period %s, but %+v", id, w, sums[w])
-				}
-				continue
-			}
-			g := Levels[windowLevel[w]].Size
-			from := s.clock - w.Seconds()
-			got := sums[w]
-			exact := all.sum(id, from, s.clock)
-			wide := all.sum(id, from-g, s.clock)
-			if s.clock%g == 0 && got != exact {
-				t.Fatalf("series %d, %s at %d: %+v, exact %+v", id, w, s.clock, got, exact)
-			}
-			if got.Total < exact.Total || got.Bad < exact.Bad || got.Total > wide.Total || got.Bad > wide.Bad {
-				t.Fatalf("series %d, %s at %d: %+v, not between %+v and %+v", id, w, s.clock, got, exact, wide)
+		for w := range Window(short) {
+			compareWindow(t, s, all, id, w, s.Sums(id, D28)[w])
+		}
+		for _, w := range rolling {
+			if got := s.Sums(id, w).Budget(); slices.Contains(periodsOf[id], w) {
+				compareWindow(t, s, all, id, w, got)
+			} else if got != (Tally{}) {
+				t.Fatalf("series %d has no period %s, but %+v", id, w, got)
 			}
 		}
-		if !slices.Contains(periodsOf[id], Month) {
-			continue
+		for _, w := range calendar {
+			from, _ := w.PeriodOf(s.clock)
+			want := Tally{}
+			if slices.Contains(periodsOf[id], w) {
+				want = all.sum(id, from, s.clock)
+			}
+			if got := s.Sums(id, w).Budget(); got != want {
+				t.Fatalf("%s of series %d: %+v, want %+v", w, id, got, want)
+			}
 		}
-		if from, _ := MonthOf(s.clock); sums[Month] != all.sum(id, from, s.clock) {
-			t.Fatalf("month of %d: %+v, want %+v", id, sums[Month], all.sum(id, from, s.clock))
-		}
+	}
+}
+
+func compareWindow(t *testing.T, s *Set, all oracle, id uint32, w Window, got Tally) {
+	t.Helper()
+	g := Levels[w.Level()].Size
+	from := s.clock - w.Seconds()
+	exact := all.sum(id, from, s.clock)
+	wide := all.sum(id, from-g, s.clock)
+	if s.clock%g == 0 && got != exact {
+		t.Fatalf("series %d, %s at %d: %+v, exact %+v", id, w, s.clock, got, exact)
+	}
+	if got.Total < exact.Total || got.Bad < exact.Bad || got.Total > wide.Total || got.Bad > wide.Bad {
+		t.Fatalf("series %d, %s at %d: %+v, not between %+v and %+v", id, w, s.clock, got, exact, wide)
 	}
 }
 
@@ -137,6 +149,23 @@ func TestCompactionKeepsEveryCount(t *testing.T) {
 				if !slices.Equal(list, want) {
 					t.Fatalf("level %d at %d: %+v, want %+v", level, c.start, list, want)
 				}
+			}
+		}
+	}
+}
+
+// rewatch replaces the objectives of a series by others, and these by the first ones.
+func rewatch(t *testing.T, rng *rand.Rand, s *Set) {
+	t.Helper()
+	id := uint32(rng.IntN(4))
+	var list []Watched
+	for i, w := range periodsOf[id] {
+		list = append(list, Watched{w, testRules[i%2:]})
+	}
+	for _, objectives := range [][]Watched{nil, list[:1], list} {
+		if s.Rewatch(id, objectives) {
+			if err := s.Recount([]uint32{id}); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}

@@ -43,6 +43,34 @@ func TestTheMemoryOfALineIsThatOfItsStructs(t *testing.T) {
 	}
 }
 
+func TestTheIndexForgetsWhatWasRemoved(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 8))
+	x := NewIndex()
+	want := map[string]uint32{}
+	for i := range uint32(20_000) {
+		name := fmt.Sprint(rng.IntN(500))
+		k := x.Key(name)
+		if _, known := want[name]; known {
+			x.Remove(k)
+			x.Remove(k) // nothing is left to remove
+			delete(want, name)
+		} else {
+			x.Put(k, i)
+			want[name] = i
+		}
+	}
+	for i := range 500 {
+		name := fmt.Sprint(i)
+		id, ok := x.Get(x.Key(name))
+		if wanted, known := want[name]; ok != known || ok && id != wanted {
+			t.Errorf("%s: %d %v, want %d %v", name, id, ok, wanted, known)
+		}
+	}
+	if x.length != len(want) {
+		t.Errorf("%d names, want %d", x.length, len(want))
+	}
+}
+
 func TestTheIndexFindsWhatWasPut(t *testing.T) {
 	x := NewIndex()
 	const n = 200_000

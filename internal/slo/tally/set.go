@@ -119,26 +119,35 @@ func (s *Set) ClearDirty() {
 	}
 }
 
-// Sums are the tallies of a series by window. Of the periods, only those of its objectives are kept (28 days without an
-// objective); the others are zero.
-func (s *Set) Sums(id uint32) (sums [WindowCount]Tally) {
+// Sums are the tallies of a series in the short windows, by window, and last in one period.
+type Sums [short + 1]Tally
+
+// Budget is the tally of the period.
+func (s Sums) Budget() Tally { return s[short] }
+
+// Subtract subtracts the tallies of a part of the series.
+func (s *Sums) Subtract(o *Sums) {
+	for w := range s {
+		s[w].Subtract(o[w])
+	}
+}
+
+// Sums returns the tallies of a series, with one of the periods of its objectives (28 days without an objective); that
+// of another period is zero.
+func (s *Set) Sums(id uint32, budget Window) (sums Sums) {
 	p, i := s.at(id)
 	l := &p.lines[i]
-	row := [short + 1]Tally{}
 	if l[period] == wideMark {
-		row = *s.wide.of(l)
+		sums = *s.wide.of(l)
 	} else {
 		for k, v := range l {
-			row[k] = unpack(v)
+			sums[k] = unpack(v)
 		}
 	}
-	copy(sums[:], row[:short])
-	sums[s.classes.list[p.class[i]].period] = row[period]
-	if f := s.further.rows[id]; f != nil {
-		for k := range f.sums {
-			if f.periods>>(k+short)&1 != 0 {
-				sums[k+short] = f.sums[k]
-			}
+	if s.classes.periods[p.class[i]] != budget {
+		sums[short] = Tally{}
+		if further := s.further.find(id, budget); further != nil {
+			sums[short] = *further
 		}
 	}
 	return sums
@@ -149,7 +158,8 @@ func (s *Set) Sums(id uint32) (sums [WindowCount]Tally) {
 // counted, when the block has been dropped.
 func (s *Set) Add(at int64, samples []Sample) (series int, ok bool, err error) {
 	level, start, ok := blockAt(s.clock, at)
-	in := windowsOf(s.clock, start, start+Levels[level].Size)
+	now := edgesOf(s.clock)
+	in := now.windowsOf(start, start+Levels[level].Size)
 	err = s.parts.each(samples, func(chunk uint32, samples []compact) error {
 		m := s.mergerOf()
 		for i := range samples {
@@ -163,14 +173,14 @@ func (s *Set) Add(at int64, samples []Sample) (series int, ok bool, err error) {
 		if err := s.addToBlock(Ref{level, start, chunk}, s.entries); err != nil {
 			return err
 		}
-		s.addEntries(s.pages[chunk], s.entries, in)
+		s.addEntries(s.pages[chunk], s.entries, &in)
 		return nil
 	})
 	return series, ok, err
 }
 
 // addEntries adds the entries of one chunk to some windows of their lines.
-func (s *Set) addEntries(p *page, entries []Entry, in windowSet) {
+func (s *Set) addEntries(p *page, entries []Entry, in *windowSet) {
 	s.work.Added += len(entries)
 	if len(s.further.rows) > 0 {
 		for i := range entries {
@@ -180,9 +190,9 @@ func (s *Set) addEntries(p *page, entries []Entry, in windowSet) {
 	for group := range slices.Chunk(entries, groupSize) {
 		s.fetch(p, group)
 		switch {
-		case in == everyWindow:
+		case in.every:
 			s.addNewest(p, group)
-		case in&(1<<short-1) == 0:
+		case in.short == 0:
 			s.addOldest(p, group, in)
 		default:
 			s.addOlder(p, group, in)
@@ -217,11 +227,11 @@ func (s *Set) addNewest(p *page, entries []Entry) {
 }
 
 // addOldest adds entries to periods only: most of what a restart reads.
-func (s *Set) addOldest(p *page, entries []Entry, in windowSet) {
+func (s *Set) addOldest(p *page, entries []Entry, in *windowSet) {
 	for i := range entries {
 		e := &entries[i]
 		k := e.ID & chunkMask
-		if in>>s.classes.periods[p.class[k]]&1 == 0 {
+		if !in.has(s.classes.periods[p.class[k]]) {
 			continue
 		}
 		l := &p.lines[k]
@@ -236,13 +246,15 @@ func (s *Set) addOldest(p *page, entries []Entry, in windowSet) {
 	}
 }
 
-func (s *Set) addOlder(p *page, entries []Entry, in windowSet) {
+func (s *Set) addOlder(p *page, entries []Entry, in *windowSet) {
 	for i := range entries {
 		e := &entries[i]
 		k := e.ID & chunkMask
 		l := &p.lines[k]
-		places := uint16(in & (1<<short - 1))
-		places |= uint16(in>>s.classes.periods[p.class[k]]&1) << period
+		places := in.short
+		if in.has(s.classes.periods[p.class[k]]) {
+			places |= 1 << period
+		}
 		if l[period] == wideMark || !fits(e.Tally) || !l.addTo(places, pack(e.Tally)) {
 			s.wide.add(l, places, e.Tally)
 		}

@@ -84,26 +84,38 @@ func mustEqual(t testing.TB, a, b *Set) {
 		t.Fatalf("the blocks differ:\n%s\n%s", x, y)
 	}
 	for id := range a.Len() {
-		if x, y := a.Sums(uint32(id)), b.Sums(uint32(id)); x != y {
-			t.Fatalf("the sums of series %d differ: %+v, %+v", id, x, y)
+		for _, w := range append(slices.Clone(rolling), calendar[:]...) {
+			if x, y := a.Sums(uint32(id), w), b.Sums(uint32(id), w); x != y {
+				t.Fatalf("the sums of series %d differ: %+v, %+v", id, x, y)
+			}
 		}
 	}
 }
 
 var testRules = []Rule{{H1, M5, 144_000_000}, {D3, H6, 10_000_000}}
 
-// watchAll gives the series all periods: one each, then all three, and the default.
+// watchAll gives the series the periods of periodsOf: one each, then several, and the default.
 func watchAll(s *Set) {
-	s.Watch(0, D28, testRules)
-	s.Watch(1, D30, testRules)
-	s.Watch(2, Month, testRules)
-	s.Watch(3, Month, testRules)
-	s.Watch(3, D28, testRules[:1])
-	s.Watch(3, D30, testRules[1:])
+	for id := range uint32(4) {
+		for i, w := range periodsOf[id] {
+			s.Watch(id, w, testRules[i%2:])
+		}
+	}
+}
+
+func days(n int) Window {
+	w, _ := Days(n)
+	return w
 }
 
 // periodsOf are the periods that watchAll gives a series.
-var periodsOf = map[uint32][]Window{0: {D28}, 1: {D30}, 2: {Month}, 3: {D28, D30, Month}, 4: {D28}}
+var periodsOf = map[uint32][]Window{
+	0: {D28},
+	1: {days(90), days(31), days(32)},
+	2: {Month, Quarter},
+	3: {Week, D28, D30, Month, days(7), days(45)},
+	4: {D28},
+}
 
 // randomSamples are samples of a batch at a time, some of them up to 30 days late, some past 32 bits.
 func randomSamples(rng *rand.Rand, at int64, ids []uint32, large bool) (batch []Sample) {
@@ -172,7 +184,7 @@ func TestSeveralChunks(t *testing.T) {
 		at += Tick
 	}
 	for id, sum := range want {
-		if got := s.Sums(id); got[H1] != sum || got[D28] != sum {
+		if got := s.Sums(id, D28); got[H1] != sum || got.Budget() != sum {
 			t.Fatalf("series %d: %+v, want %+v", id, got, sum)
 		}
 	}
@@ -202,18 +214,18 @@ func TestLinesPast32BitsComeBack(t *testing.T) {
 		t.Fatal("a tally of 32 bits is in the side table")
 	}
 	process(t, s, []Sample{{epoch + Tick, id, Tally{1, 1}}})
-	if got := s.Sums(id); got[M5] != (Tally{1 << 32, 1 << 32}) || len(s.wide.rows) != 1 {
+	if got := s.Sums(id, D28); got[M5] != (Tally{1 << 32, 1 << 32}) || len(s.wide.rows) != 1 {
 		t.Fatalf("%+v in %d rows", got, len(s.wide.rows))
 	}
-	if got := s.Sums(id + 1); got[M5] != (Tally{most, 0}) {
+	if got := s.Sums(id+1, D28); got[M5] != (Tally{most, 0}) {
 		t.Fatalf("the neighbour: %+v", got)
 	}
 	process(t, s, []Sample{{epoch + 29*86_400, id, Tally{1, 0}}})
-	if got := s.Sums(id); got[D28] != (Tally{1, 0}) || len(s.wide.free) != 1 {
+	if got := s.Sums(id, D28); got.Budget() != (Tally{1, 0}) || len(s.wide.free) != 1 {
 		t.Fatalf("after a month %+v, %d free", got, len(s.wide.free))
 	}
 	process(t, s, []Sample{{epoch + 29*86_400, id, Tally{1 << 60, 1 << 50}}})
-	if got := s.Sums(id); got[D28] != (Tally{1<<60 + 1, 1 << 50}) || len(s.wide.rows) != 1 {
+	if got := s.Sums(id, D28); got.Budget() != (Tally{1<<60 + 1, 1 << 50}) || len(s.wide.rows) != 1 {
 		t.Fatalf("%+v in %d rows", got, len(s.wide.rows))
 	}
 }
@@ -231,7 +243,7 @@ func TestSuspectsAreThoseAboveARule(t *testing.T) {
 		}
 		for range 1 + rng.IntN(2) { // more classes than a byte has
 			own := []Rule{{H1, M5, 1 + rng.Uint64N(Unit)}, {Window(1 + rng.IntN(5)), M5, 1 + rng.Uint64N(Unit)}}
-			s.Watch(id, D28+Window(rng.IntN(periodCount)), own)
+			s.Watch(id, rolling[rng.IntN(len(rolling))], own)
 			many[id] = append(many[id], own...)
 		}
 	}
@@ -255,7 +267,7 @@ func TestSuspectsAreThoseAboveARule(t *testing.T) {
 			t.Fatalf("suspects twice: %v", again)
 		}
 		for _, id := range changed {
-			sums := s.Sums(id)
+			sums := s.Sums(id, D28)
 			want := id == 3 && active
 			for _, r := range many[id] {
 				want = want || Above(sums[r.Long], r.Limit) && Above(sums[r.Short], r.Limit)
@@ -271,7 +283,7 @@ func TestSuspectsAreThoseAboveARule(t *testing.T) {
 	}
 }
 
-func TestAMonthOfSilenceEmptiesEveryWindow(t *testing.T) {
+func TestAQuarterOfSilenceEmptiesEveryWindow(t *testing.T) {
 	s := New()
 	for range 5 {
 		s.AddSeries(epoch)
@@ -292,11 +304,13 @@ func TestAMonthOfSilenceEmptiesEveryWindow(t *testing.T) {
 		t.Error("not idle without blocks")
 	}
 	for id := range uint32(5) {
-		if got := s.Sums(id); got != ([WindowCount]Tally{}) {
-			t.Errorf("series %d: %+v", id, got)
+		for _, w := range append(slices.Clone(rolling), calendar[:]...) {
+			if got := s.Sums(id, w); got != (Sums{}) {
+				t.Errorf("series %d: %+v", id, got)
+			}
 		}
 	}
-	if _, ok, err := s.Add(s.Clock()-40*86_400, []Sample{{0, 0, Tally{1, 0}}}); ok || err != nil {
+	if _, ok, err := s.Add(s.Clock()-100*86_400, []Sample{{0, 0, Tally{1, 0}}}); ok || err != nil {
 		t.Error("a count older than every block was added", err)
 	}
 }
@@ -357,10 +371,9 @@ func TestSumAndNewestAreThoseOfTheColumns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sums := Sum(s.Clock(), list)
-		for w, got := range s.Sums(id) {
-			if (got != Tally{} || slices.Contains(periodsOf[id], Window(w)) || w < short) && got != sums[w] {
-				t.Errorf("series %d, %s: %+v, the blocks have %+v", id, Window(w), got, sums[w])
+		for _, w := range periodsOf[id] {
+			if got, sums := s.Sums(id, w), Sum(s.Clock(), w, list); got != sums {
+				t.Errorf("series %d with %s: %+v, the blocks have %+v", id, w, got, sums)
 			}
 		}
 		if n := len(list); n > 0 {

@@ -16,7 +16,7 @@ type Size struct {
 func (s *Set) Size() Size {
 	size := Size{
 		Side: cap(s.wide.rows)*int(unsafe.Sizeof(s.wide.rows[0])) +
-			len(s.further.rows)*int(unsafe.Sizeof(furtherRow{})+16),
+			len(s.further.rows)*int(2*unsafe.Sizeof(furtherSum{})+40),
 		Resident: s.history.resident,
 		Encoded:  s.history.bytes,
 		Scratch: (cap(s.entries)+cap(s.merged))*int(unsafe.Sizeof(Entry{})) +

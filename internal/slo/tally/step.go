@@ -5,23 +5,23 @@ import "slices"
 // Step moves the clock by one tick: it subtracts the blocks that leave a window, then compacts those that no finer
 // window needs.
 func (s *Set) Step() error {
-	before, _ := MonthOf(s.clock)
 	s.clock += Tick
-	for w := range Window(sliding) {
-		level := windowLevel[w]
-		size := Levels[level].Size
-		end := s.clock - windowSeconds[w]
-		if end%size != 0 {
-			continue
-		}
-		if i, found := s.history.find(level, end-size); found {
-			if err := s.expire(level, &s.history.blocks[level][i], w); err != nil {
-				return err
-			}
+	for w := range Window(short) {
+		if err := s.leave(w, shortLevel[w]); err != nil {
+			return err
 		}
 	}
-	if from, _ := MonthOf(s.clock); from != before {
-		s.restartMonth()
+	for _, w := range s.classes.rolling {
+		if err := s.leave(w, w.Level()); err != nil {
+			return err
+		}
+	}
+	if begun := s.clock - Tick; begun%day == 0 {
+		for i, from := range edgesOf(s.clock).from {
+			if from == begun {
+				s.restart(calendar[i])
+			}
+		}
 	}
 	for k := range LevelCount - 1 {
 		if err := s.compactLevel(k, s.clock-Levels[k].Keep); err != nil {
@@ -36,6 +36,20 @@ func (s *Set) Step() error {
 	}
 	s.history.remove(last, n)
 	return nil
+}
+
+// leave subtracts the block that leaves a window now, if there is one.
+func (s *Set) leave(w Window, level int) error {
+	size := Levels[level].Size
+	end := s.clock - windowSeconds[w]
+	if end%size != 0 {
+		return nil
+	}
+	i, found := s.history.find(level, end-size)
+	if !found {
+		return nil
+	}
+	return s.expire(level, &s.history.blocks[level][i], w)
 }
 
 // Idle moves the clock to a time before which every block has left every window: no tick in between changes anything.
@@ -117,11 +131,11 @@ func (s *Set) expirePeriod(p *page, entries []Entry, w Window) {
 	}
 }
 
-// restartMonth empties the month of all series that have it.
-func (s *Set) restartMonth() {
+// restart empties a period of the calendar for all series that have it.
+func (s *Set) restart(budget Window) {
 	for _, p := range s.pages {
 		for i, class := range p.class {
-			if s.classes.periods[class] != Month {
+			if s.classes.periods[class] != budget {
 				continue
 			}
 			l := &p.lines[i]
@@ -137,9 +151,9 @@ func (s *Set) restartMonth() {
 			p.mark(uint32(i))
 		}
 	}
-	for id, row := range s.further.rows {
-		if row.periods>>Month&1 != 0 && row.sums[Month-D28].Total > 0 {
-			row.sums[Month-D28] = Tally{}
+	for id := range s.further.rows {
+		if sum := s.further.find(id, budget); sum != nil && sum.Total > 0 {
+			*sum = Tally{}
 			s.Mark(id)
 		}
 	}

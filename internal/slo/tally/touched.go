@@ -75,11 +75,16 @@ func (s *Set) Newest(wanted func(id uint32) bool, f func(id uint32, end int64)) 
 }
 
 // Sum adds up the buckets of one series by window at a clock.
-func Sum(clock int64, buckets []Bucket) (sums [WindowCount]Tally) {
+func Sum(clock int64, budget Window, buckets []Bucket) (sums Sums) {
+	begins := budget.Begins(clock)
 	for _, b := range buckets {
-		in := windowsOf(clock, b.Start, b.End)
-		for m := uint16(in); m != 0; m &= m - 1 {
-			sums[bits.TrailingZeros16(m)].Add(b.Tally)
+		for w := range short {
+			if b.End > clock-windowSeconds[w] {
+				sums[w].Add(b.Tally)
+			}
+		}
+		if b.End > begins {
+			sums[short].Add(b.Tally)
 		}
 	}
 	return sums

@@ -147,7 +147,7 @@ func TestALongRunTellsHowItGoes(t *testing.T) {
 	cfg.Warn = said.say
 	cfg.Every = time.Hour
 	stop := following(t, cfg)
-	said.wait(t, "20 lines not counted: no request in the format combined; the first: "+file+", byte 0: there is no time")
+	said.wait(t, "20 lines not counted: no request in the format combined; the first: "+file+", line 1: there is no time")
 	stop()
 
 	cfg.Every = time.Millisecond

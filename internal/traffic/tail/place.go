@@ -160,8 +160,9 @@ func (t *tailer) standsAt(e *entry) bool {
 // firstTime is the time of the first request in the beginning of a file; 0 when
 // there is none.
 func (t *tailer) firstTime(start []byte) int64 {
+	p := t.parser("")
 	for _, line := range splitLines(start) {
-		if e, err := t.cfg.Format.Parse(line.text); err == nil {
+		if e, err := p.Parse(line.text); err == nil {
 			return e.At
 		}
 	}

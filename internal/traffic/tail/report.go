@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
@@ -26,14 +25,14 @@ type report struct {
 }
 
 // lines counts the lines of a range.
-func (r *report) lines(t *tailer, one traffic.Summary, where string) {
+func (r *report) lines(t *tailer, one traffic.Summary, odd []Odd) {
 	if !t.cfg.Follow {
 		return
 	}
 	r.shipped += one.Lines
 	r.odd += one.Refused
-	if one.First != nil && r.first == "" {
-		r.first = fmt.Sprintf("%s: %s", where, errs.All(one.First)[0].Message)
+	if len(odd) > 0 && r.first == "" {
+		r.first = odd[0].String()
 	}
 	if one.Refused > 0 && !r.saidOdd {
 		r.saidOdd = true

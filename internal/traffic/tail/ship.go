@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/traffic"
 )
 
@@ -25,32 +24,76 @@ func isSendError(err error) bool {
 	return errors.As(err, &e)
 }
 
-// ship counts the lines of a range and sends the counts. The same range gives
-// the same requests.
-func (t *tailer) ship(ctx context.Context, name string, at int64, key string, data []byte) error {
-	logCounts := traffic.NewLogCounts(chunk) // as many as a range has bytes: never full
-	one := traffic.Summary{Statuses: map[int]int{}}
-	where := ""
-	for _, line := range splitLines(data) {
-		e, fault := t.cfg.Format.Parse(line.text)
+// stretch is a range of a log that is counted.
+type stretch struct {
+	name   string
+	at     int64 // its position
+	lines  int64 // before it; -1 = not known
+	data   []byte
+	parser *traffic.Parser
+
+	// used are the rules by which it is counted, by zone, where they are not the default
+	// ones. With again they are given: the range must make the same counts as before.
+	used  map[string]traffic.CountingRules
+	again bool
+	given map[string]*traffic.Counting // compiled
+}
+
+// of names a line of the range for people.
+func (r *stretch) of(line span) string {
+	if r.lines < 0 {
+		return fmt.Sprintf("%s, byte %d", r.name, r.at+int64(line.at))
+	}
+	return fmt.Sprintf("%s, line %d", r.name, r.lines+int64(line.number)+1)
+}
+
+// count counts the lines of a range. The same range makes the same counts: the parser
+// is as it was at its position, and the rules are given when it is counted again.
+func (t *tailer) count(
+	ctx context.Context, r *stretch,
+) (counts []traffic.Count, one traffic.Summary, odd []Odd, err error) {
+	logCounts := traffic.NewLogCounts(countsOfRange)
+	one.Statuses = map[int]int{}
+	for _, line := range splitLines(r.data) {
+		e, fault := r.parser.Parse(line.text)
 		if len(line.text) > traffic.MaxLine {
 			fault = fmt.Errorf("the line is longer than %d bytes", traffic.MaxLine)
 		}
+		if traffic.IsHeader(fault) {
+			continue
+		}
 		if fault == nil {
 			e.At += t.shift
-			fault = logCounts.Add(t.cfg.Zone, e)
+			how, err := t.rulesOf(ctx, r, e.ZoneOf(t.cfg.Zone))
+			if err != nil {
+				return nil, one, nil, err
+			}
+			how.Rules.Classify(t.cfg.Format, &e)
+			fault = logCounts.Add(t.cfg.Zone, e, how.Latency)
 		}
 		if fault != nil {
-			if one.Refused++; one.First == nil {
-				one.First = fault
-				where = fmt.Sprintf("%s, byte %d", name, at+int64(line.at))
+			if one.Refuse(line.number, line.text, fault); len(one.Reasons) > len(odd) {
+				odd = append(odd, Odd{Where: r.of(line)})
 			}
 			continue
 		}
 		one.Lines++
 		one.Statuses[e.Status]++
+		if e.Ignored {
+			one.Ignored++
+		}
 	}
-	counts := logCounts.Counts()
+	for i := range odd {
+		odd[i].Reason = one.Reasons[i]
+	}
+	return logCounts.Counts(), one, odd, nil
+}
+
+// countsOfRange is more than the lines of a range can make.
+const countsOfRange = 64 * chunk
+
+// ship sends the counts of a range, under keys that begin with one.
+func (t *tailer) ship(ctx context.Context, key string, counts []traffic.Count) error {
 	for part := 0; len(counts) > 0; part++ {
 		n := min(len(counts), sendCounts)
 		body, err := json.Marshal(wire(counts[:n]))
@@ -63,17 +106,22 @@ func (t *tailer) ship(ctx context.Context, name string, at int64, key string, da
 		t.sum.Counts += n
 		counts = counts[n:]
 	}
+	return nil
+}
+
+// counted adds the lines of a range that was sent to the summary.
+func (t *tailer) counted(one traffic.Summary, odd []Odd) {
 	t.sum.Lines += one.Lines
 	t.sum.Refused += one.Refused
+	t.sum.Ignored += one.Ignored
 	if t.sum.First == nil {
 		t.sum.First = one.First
-		t.sum.Where = where
 	}
+	t.sum.addOdd(odd)
 	for status, n := range one.Statuses {
 		t.sum.Statuses[status] += n
 	}
-	t.report.lines(t, one, where)
-	return nil
+	t.report.lines(t, one, odd)
 }
 
 // send sends one request, with Follow for as long as it takes. What is refused
@@ -159,6 +207,7 @@ type count struct {
 	Zone        string `json:"zone"`
 	Hostname    string `json:"hostname,omitempty"`
 	Origin      string `json:"origin,omitempty"`
+	SLI         string `json:"sli,omitempty"`
 	At          int64  `json:"ts"`
 	Seconds     int64  `json:"seconds"`
 	Total       int64  `json:"total"`
@@ -169,7 +218,7 @@ type count struct {
 func wire(list []traffic.Count) []count {
 	out := make([]count, len(list))
 	for i, c := range list {
-		out[i] = count{c.Zone, c.Hostname, c.Origin, c.At, c.Seconds, c.Total, c.Bad, c.Unreachable}
+		out[i] = count{c.Zone, c.Hostname, c.Origin, c.SLI, c.At, c.Seconds, c.Total, c.Bad, c.Unreachable}
 	}
 	return out
 }
@@ -186,10 +235,25 @@ func (s *Summary) ByStatus() string {
 	return strings.Join(parts, ", ")
 }
 
-// Reason is why the first refused line is none.
-func (s *Summary) Reason() string {
-	if s.First == nil {
-		return ""
+// addOdd adds the reasons of a range to those of the run.
+func (s *Summary) addOdd(list []Odd) {
+	for _, one := range list {
+		i := slices.IndexFunc(s.Odd, func(o Odd) bool { return o.Message == one.Message })
+		switch {
+		case i >= 0:
+			s.Odd[i].Lines += one.Lines
+		case len(s.Odd) < maxOdd:
+			s.Odd = append(s.Odd, one)
+		}
 	}
-	return fmt.Sprintf("%s: %s", s.Where, errs.All(s.First)[0].Message)
+}
+
+// String describes the lines for people: where the first is, why it is no request, and
+// what it says.
+func (o Odd) String() string {
+	text := fmt.Sprintf("%s: %s: %q", o.Where, o.Message, o.Text)
+	if o.Lines > 1 {
+		text += fmt.Sprintf(" (%d such lines)", o.Lines)
+	}
+	return text
 }

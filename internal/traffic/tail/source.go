@@ -286,20 +286,23 @@ func (s *source) exactly(e *entry) ([]byte, error) {
 	return s.kept[:n], nil
 }
 
-// span is one line and where it begins in its range.
+// span is one line: where it begins in its range, and its number there.
 type span struct {
-	text []byte
-	at   int
+	text   []byte
+	at     int
+	number int // from 0
 }
 
 // splitLines gives the lines that are not empty, without their ends.
 func splitLines(data []byte) (list []span) {
 	at := 0
+	number := 0
 	for line := range bytes.Lines(data) {
 		if text := bytes.TrimRight(line, "\r\n"); len(bytes.TrimSpace(text)) > 0 {
-			list = append(list, span{text, at})
+			list = append(list, span{text, at, number})
 		}
 		at += len(line)
+		number++
 	}
 	return list
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/id"
+	"github.com/belfryhq/belfry/internal/traffic"
 )
 
 // entry is the position in one file.
@@ -26,11 +27,18 @@ type entry struct {
 	OldScope string `json:"old_scope,omitempty"` // of an entry of the first version: First is of it and the first line
 	Begins   int64  `json:"begins"`              // Unix time of the first request; 0 = not known
 	At       int64  `json:"at"`                  // bytes that are shipped
-	Check    string `json:"check"`               // digest of the bytes before At
-	Pending  int64  `json:"pending"`             // end of the range that is being sent; not beyond At: none
-	Range    string `json:"range"`               // digest of the pending bytes
-	Key      string `json:"key,omitempty"`       // under which an earlier version sent the pending range
-	Size     int64  `json:"size,omitempty"`      // of the file, and its Modified time, when it was shipped to its end
+	Lines    int64  `json:"lines,omitempty"`     // before At; 0 with an At = not known
+	Header   string `json:"header,omitempty"`    // of the log, as it applies at At (CloudFront)
+
+	// Counting are the rules of zones, other than the default ones, by which the pending
+	// range is counted.
+	Counting map[string]traffic.CountingRules `json:"counting,omitempty"`
+
+	Check    string `json:"check"`          // digest of the bytes before At
+	Pending  int64  `json:"pending"`        // end of the range that is being sent; not beyond At: none
+	Range    string `json:"range"`          // digest of the pending bytes
+	Key      string `json:"key,omitempty"`  // under which an earlier version sent the pending range
+	Size     int64  `json:"size,omitempty"` // of the file, and its Modified time, when it was shipped to its end
 	Modified int64  `json:"modified,omitempty"`
 	Shifted  bool   `json:"shifted,omitempty"`
 	Shift    int64  `json:"shift,omitempty"` // seconds that are added to its times

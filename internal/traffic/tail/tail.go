@@ -16,6 +16,7 @@
 package tail
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -36,6 +37,10 @@ type Config struct {
 	Files  []string // - is standard input; .gz is decompressed
 	Format traffic.Format
 	Zone   string // of all lines; empty = the zone in each line
+
+	// TimeZone is that of times in the log that name none; nil = that of this machine.
+	TimeZone *time.Location
+
 	Follow bool   // continue at the end of the files, over rotation, until ctx ends
 	Shift  bool   // move all times as a whole, so that the last line is now
 	State  string // file that stores positions; empty = none
@@ -48,6 +53,9 @@ type Config struct {
 
 	// Send sends counts, a JSON array, under a key, and returns the refused ones.
 	Send func(ctx context.Context, key string, counts []byte) (Rejection, error)
+	// Counting says how the requests of a zone are counted: by rules of the account. Nil =
+	// by the default rules.
+	Counting func(ctx context.Context, zone string) (traffic.CountingRules, error)
 	// Later reports whether an error of Send may pass by itself: with Follow, Send
 	// is tried again then.
 	Later func(error) bool
@@ -82,10 +90,17 @@ type Progress struct {
 
 // Summary is the result of a run.
 type Summary struct {
-	traffic.Summary        // of the lines; Line is 0
-	Where           string // the first refused line: FILE, byte N
+	traffic.Summary       // of the lines; First, Line and Reasons are empty
+	Odd             []Odd // the first different reasons why lines are no requests
 	Counts          int
 	Rejected        Rejection // what the server refused
+}
+
+// Odd describes lines that are no requests, by a reason. Where is the first of them: FILE,
+// line N.
+type Odd struct {
+	traffic.Reason
+	Where string
 }
 
 const (
@@ -93,6 +108,7 @@ const (
 	sendCounts  = 5000    // in one request
 	fingerprint = 4096    // bytes of a file's first line that identify it, at most
 	maxRotated  = 100     // files in the folder of a log that are inspected
+	maxOdd      = 3       // reasons of a summary
 	maxRetired  = 16      // renamed files of one log that are still watched
 	checkBytes  = 1024    // before a position, which must be unchanged when it is used again
 )
@@ -105,6 +121,7 @@ type tailer struct {
 	sum   Summary
 	run   string             // part of the keys of standard input
 	open  map[string]*source // by the id of their entries
+	rules map[string]*rules  // by zone
 
 	report report
 }
@@ -117,7 +134,7 @@ func Run(ctx context.Context, cfg Config) (Summary, error) {
 	if cfg.Shift {
 		cfg.Scope += "\nshift"
 	}
-	t := &tailer{cfg: cfg, run: id.New(), open: map[string]*source{}}
+	t := &tailer{cfg: cfg, run: id.New(), open: map[string]*source{}, rules: map[string]*rules{}}
 	t.sum.Statuses = map[int]int{}
 	if t.cfg.Now == nil {
 		t.cfg.Now = time.Now
@@ -243,6 +260,17 @@ func (t *tailer) release(s *source) {
 	s.close()
 }
 
+// parser makes a parser of lines behind the header.
+func (t *tailer) parser(header string) *traffic.Parser {
+	zone := t.cfg.TimeZone
+	if zone == nil {
+		zone = time.Local
+	}
+	p := &traffic.Parser{Format: t.cfg.Format, Zone: zone}
+	p.SetHeader(header)
+	return p
+}
+
 // findShift looks for the last line's time in all files. A replay that was
 // broken off goes on with the shift that it had.
 func (t *tailer) findShift() error {
@@ -256,7 +284,7 @@ func (t *tailer) findShift() error {
 		if err != nil {
 			return err
 		}
-		err = t.cfg.Format.Read(s.reader(), func(_ int, e traffic.Entry, fault error) error {
+		err = t.parser("").Read(s.reader(), func(_ int, _ []byte, e traffic.Entry, fault error) error {
 			if fault == nil {
 				last = max(last, e.At)
 			}
@@ -317,8 +345,21 @@ func (t *tailer) drain(ctx context.Context, s *source, whole bool) error {
 // that it does.
 func (t *tailer) shipRange(ctx context.Context, s *source, data []byte) error {
 	e := s.entry
+	r := stretch{name: s.name, at: e.At, lines: e.Lines, data: data, parser: t.parser(e.Header)}
+	if e.At > 0 && e.Lines == 0 {
+		r.lines = -1 // an earlier version did not count them
+	}
+	if e.Pending > e.At { // begun by a process that ended: counted again as then
+		r.used = e.Counting
+		r.again = true
+	}
+	counts, one, odd, err := t.count(ctx, &r)
+	if err != nil {
+		return err
+	}
 	e.Pending = e.At + int64(len(data))
 	e.Range = digestBytes(data)
+	e.Counting = r.used
 	e.Used = time.Now().Unix()
 	if err := t.state.save(); err != nil {
 		return err
@@ -327,13 +368,19 @@ func (t *tailer) shipRange(ctx context.Context, s *source, data []byte) error {
 	if e.Shifted {
 		key += fmt.Sprintf("%+d", e.Shift)
 	}
-	if err := t.ship(ctx, s.name, e.At, key, data); err != nil {
+	if err := t.ship(ctx, key, counts); err != nil {
 		return err
 	}
+	t.counted(one, odd)
 	s.remember(data)
+	if r.lines >= 0 {
+		e.Lines += int64(bytes.Count(data, []byte("\n")))
+	}
+	e.Header = r.parser.Header()
 	e.At = e.Pending
 	e.Check = digestBytes(s.tail)
 	e.Key = ""
+	e.Counting = nil
 	return t.state.save()
 }
 
@@ -344,6 +391,7 @@ func (t *tailer) stdin(ctx context.Context) error {
 		return fmt.Errorf("standard input: %w", err)
 	}
 	s := &source{path: "-", stream: stream}
+	r := stretch{name: "standard input", parser: t.parser("")}
 	for ctx.Err() == nil {
 		data, err := s.lines(true)
 		if err != nil {
@@ -352,10 +400,19 @@ func (t *tailer) stdin(ctx context.Context) error {
 		if len(data) == 0 {
 			return nil
 		}
-		if err := t.ship(ctx, "standard input", s.at, fmt.Sprintf("tail-%s-%d", t.run, s.at), data); err != nil {
+		r.data = data
+		r.used = nil
+		counts, one, odd, err := t.count(ctx, &r)
+		if err != nil {
 			return err
 		}
+		if err := t.ship(ctx, fmt.Sprintf("tail-%s-%d", t.run, s.at), counts); err != nil {
+			return err
+		}
+		t.counted(one, odd)
+		r.lines += int64(bytes.Count(data, []byte("\n")))
 		s.remember(data)
+		r.at = s.at
 		if t.cfg.Progress != nil {
 			t.cfg.Progress(Progress{"-", s.at, 0, &t.sum})
 		}

@@ -170,9 +170,10 @@ func TestAWholeLogIsCountedWithItsStatuses(t *testing.T) {
 		if got := sum.ByStatus(); !strings.HasPrefix(got, "200 9126, 304 445, 404 213") {
 			t.Error(got)
 		}
-		if at := bytes.Index(site(t), []byte("\nodd\n")); at >= 0 ||
-			!strings.Contains(sum.Reason(), fmt.Sprintf("byte %d: there is no time", len(site(t)))) {
-			t.Error(sum.Reason())
+		if len(sum.Odd) != 1 || sum.Odd[0].Text != "odd" ||
+			!strings.HasSuffix(sum.Odd[0].Where, fmt.Sprintf(", line %d", bytes.Count(site(t), []byte("\n"))+1)) ||
+			!strings.HasPrefix(sum.Odd[0].Message, "there is no time") {
+			t.Errorf("%+v", sum.Odd)
 		}
 		sum, err = tail.Run(t.Context(), s.config(dir, file))
 		if err != nil || sum.Lines+sum.Refused != 0 || s.total != 10_000 {
@@ -358,7 +359,7 @@ func TestStandardInputIsReadOnce(t *testing.T) {
 		strings.TrimSuffix(strings.ReplaceAll(lines(0, 3), "\n192", "\nb.example:80 192"), "\n") + "\n" + lines(0, 1))
 	sum, err := tail.Run(t.Context(), cfg)
 	if err != nil || s.zones["a.example"] != 1 || s.zones["b.example"] != 2 || sum.Refused != 1 ||
-		!strings.Contains(sum.Reason(), "names no zone") {
+		!strings.Contains(sum.Odd[0].String(), "names no zone") {
 		t.Errorf("%+v %v %v", sum, s.zones, err)
 	}
 }
@@ -391,4 +392,70 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 		t.Errorf("two runs use one state: %v", err)
 	}
 	stop()
+}
+
+// A range that was broken off is counted again by the rules that it had, whatever they
+// are now: its requests would else have two contents under one key.
+func TestARangeKeepsItsRulesUntilItIsSent(t *testing.T) {
+	dir := t.TempDir()
+	s := newServer(t)
+	file := write(t, filepath.Join(dir, "access.log"), []byte(lines(0, 20)))
+	is := traffic.IsBad
+	cfg := s.config(dir, file)
+	cfg.Counting = func(_ context.Context, zone string) (traffic.CountingRules, error) {
+		if zone != "site.example" {
+			t.Errorf("rules of %q", zone)
+		}
+		when := traffic.Condition{Edge: "200"}
+		return traffic.CountingRules{Rules: []traffic.Rule{{When: when, Is: is}}, Latency: []string{"1s"}}, nil
+	}
+	send := cfg.Send
+	cfg.Send = func(ctx context.Context, key string, counts []byte) (tail.Rejection, error) {
+		if _, err := send(ctx, key, counts); err != nil {
+			return tail.Rejection{}, err
+		}
+		return tail.Rejection{}, errBoom // the answer is lost
+	}
+	if _, err := tail.Run(t.Context(), cfg); err == nil {
+		t.Fatal("a lost answer is no success")
+	}
+	is = traffic.IsIgnored
+	cfg.Send = send
+	if sum, err := tail.Run(t.Context(), cfg); err != nil || sum.Lines != 20 || s.total != 20 || s.bad != 20 {
+		t.Fatalf("%+v, %v; %d requests, %d bad", sum, err, s.total, s.bad)
+	}
+	appendTo(t, file, lines(20, 10))
+	if sum, err := tail.Run(t.Context(), cfg); err != nil || sum.Lines != 10 || sum.Ignored != 10 || s.total != 20 {
+		t.Errorf("%+v, %v; %d requests", sum, err, s.total)
+	}
+}
+
+// The header of a log is known behind a position, in a run of its own.
+func TestTheHeaderOfALogIsRememberedWithThePosition(t *testing.T) {
+	for _, name := range []string{"cloudfront.log", "cloudfront.log.gz"} {
+		dir := t.TempDir()
+		s := newServer(t)
+		text := "#Version: 1.0\n#Fields: sc-status date time x-host-header time-taken\n"
+		put := func() string {
+			data := []byte(text)
+			if strings.HasSuffix(name, ".gz") {
+				data = zipped(t, data)
+			}
+			return write(t, filepath.Join(dir, name), data)
+		}
+		line := "503\t2026-11-22\t10:00:0%d\ta.example\t0.5\n"
+		text += fmt.Sprintf(line, 1) + "odd\n"
+		cfg := s.config(dir, put())
+		cfg.Format = traffic.CloudFront
+		sum, err := tail.Run(t.Context(), cfg)
+		if err != nil || sum.Lines != 1 || sum.Refused != 1 || !strings.HasSuffix(sum.Odd[0].Where, ", line 4") {
+			t.Fatalf("%s: %+v, %v", name, sum, err)
+		}
+		text += fmt.Sprintf(line, 2) + "odd again\n"
+		put()
+		sum, err = tail.Run(t.Context(), cfg)
+		if err != nil || sum.Lines != 1 || s.total != 2 || s.bad != 2 || !strings.HasSuffix(sum.Odd[0].Where, ", line 6") {
+			t.Errorf("%s: %+v, %v; %d requests, %d bad", name, sum, err, s.total, s.bad)
+		}
+	}
 }
