@@ -134,7 +134,7 @@ func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string
 
 // target is the part of a destination that a new delivery needs.
 type target struct {
-	id, name, kind, state, why string
+	id, name, kind, typ, state, why string
 }
 
 // storing is the state of one transaction; its caches are discarded with it. What an
