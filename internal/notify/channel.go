@@ -131,22 +131,27 @@ func (t *Traits) meaning(r *delivery.Result) *Answer {
 	return nil
 }
 
-// attempt sends a message. status is the one that the response means.
-func attempt(ctx context.Context, c Channel, m *Message) (r delivery.Result, status int) {
+// attempt sends a message. meaning is nil when the response means what it says.
+func attempt(ctx context.Context, c Channel, m *Message) (r delivery.Result, meaning *Answer) {
 	r = c.Send(ctx, m)
 	t := c.Traits()
-	a := t.meaning(&r)
-	if a == nil {
-		return r, r.Status
+	if meaning = t.meaning(&r); meaning != nil && r.Error == "" {
+		r.Error = meaning.Why
 	}
-	if r.Error == "" && a.As >= http.StatusMultipleChoices {
-		r.Error = a.Why
+	return r, meaning
+}
+
+// statusOf is the status whose row in the table of answers applies.
+func statusOf(r delivery.Result, meaning *Answer) int {
+	if meaning != nil {
+		return meaning.As
 	}
-	return r, a.As
+	return r.Status
 }
 
 // arrived reports whether a receiver accepted a message.
-func arrived(r delivery.Result, status int) bool {
+func arrived(r delivery.Result, meaning *Answer) bool {
+	status := statusOf(r, meaning)
 	return r.Fault == delivery.NoFault && status >= http.StatusOK && status < http.StatusMultipleChoices
 }
 
@@ -154,13 +159,11 @@ func arrived(r delivery.Result, status int) bool {
 // It is the engine's Judge.
 func (n *Feature) judge(it *delivery.Item, r delivery.Result, v delivery.Verdict) delivery.Verdict {
 	o := outgoingOf(it)
-	if r.Fault == delivery.NoFault && o.status != r.Status {
+	if o.meaning != nil {
 		meant := r
-		meant.Status = o.status
+		meant.Status = o.meaning.As
 		v = delivery.Judge(meant, it.Failures, n.Now().Sub(it.Created), n.Limits.Schedule, rand.Float64())
-		if r.Error != "" {
-			v.Why = r.Error
-		}
+		v.Why = o.meaning.Why
 	}
 	if v.State == delivery.StateDelivered && r.RetryAfter > 0 { // it accepts no further message for now
 		v.Pause = min(r.RetryAfter, longestRest)

@@ -213,15 +213,15 @@ func (d *Destination) clean() map[string]any {
 
 // mustReach sends a test message and wants a 2xx.
 func (n *Feature) mustReach(ctx context.Context, d *Destination) error {
-	r, status, err := n.sendTest(ctx, d)
+	r, meaning, err := n.sendTest(ctx, d)
 	switch {
 	case err != nil:
 		return err
-	case arrived(r, status), r.Fault == delivery.Kept:
+	case arrived(r, meaning), r.Fault == delivery.Kept:
 		return nil
 	}
 	pointer := "/url"
-	if (status == http.StatusUnauthorized || status == http.StatusForbidden) && d.secrets.Shared != "" {
+	if status := statusOf(r, meaning); (status == http.StatusUnauthorized || status == http.StatusForbidden) && d.secrets.Shared != "" {
 		pointer = "/secret"
 	}
 	if d.Kind == KindPagerDuty && pointer == "/secret" {

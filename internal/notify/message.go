@@ -38,7 +38,7 @@ type outgoing struct {
 
 	// Of the newest attempt.
 	channel  Channel
-	status   int       // that the response means
+	meaning  *Answer   // of the response; nil = what it says
 	fallback *fallback // nil = none
 }
 
@@ -109,8 +109,8 @@ func notSent(why string) *delivery.Verdict {
 // send makes one attempt. It is the engine's Send.
 func (n *Feature) send(ctx context.Context, it *delivery.Item, m delivery.Message) delivery.Result {
 	o := outgoingOf(it)
-	r, status := attempt(ctx, o.channel, m.(*Message))
-	o.status = status
+	r, meaning := attempt(ctx, o.channel, m.(*Message))
+	o.meaning = meaning
 	o.alert = nil // a second attempt reads what was stored since
 	if it.Kind == KindEmail && r.Status == 0 && r.Fault != delivery.NoFault && r.Fault != delivery.Kept {
 		// The server is at fault, not the address: the operator has to act.

@@ -73,13 +73,13 @@ func (n *Feature) testDestination(ctx context.Context, accountID, kind, destinat
 		return Attempt{}, err
 	}
 	began := n.Now()
-	r, status, err := n.sendTest(ctx, &d)
+	r, meaning, err := n.sendTest(ctx, &d)
 	if err != nil {
 		return Attempt{}, err
 	}
 	outcome := delivery.StateFailed
 	switch {
-	case arrived(r, status):
+	case arrived(r, meaning):
 		outcome = delivery.StateDelivered
 	case r.Fault == delivery.Kept:
 		outcome = delivery.StateKept
@@ -87,18 +87,17 @@ func (n *Feature) testDestination(ctx context.Context, accountID, kind, destinat
 	return attemptOf(delivery.Attempt{N: 1, At: began, Took: n.Now().Sub(began), Outcome: outcome, Result: r}), nil
 }
 
-// sendTest sends a test message now, outside of the queue. status is the one that the
-// response means.
-func (n *Feature) sendTest(ctx context.Context, d *Destination) (r delivery.Result, status int, err error) {
+// sendTest sends a test message now, outside of the queue.
+func (n *Feature) sendTest(ctx context.Context, d *Destination) (r delivery.Result, meaning *Answer, err error) {
 	c := n.channelOf(d.Kind, d.Type)
 	if c == nil {
-		return r, 0, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
+		return r, nil, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
 	}
 	m := n.newMessage(d, n.ids.next(n.Now()))
 	n.fillTest(m)
 	m.sanitize()
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Attempt) // as long as a delivery
 	defer cancel()
-	r, status = attempt(ctx, c, m)
-	return r, status, nil
+	r, meaning = attempt(ctx, c, m)
+	return r, meaning, nil
 }

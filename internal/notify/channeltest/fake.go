@@ -209,3 +209,12 @@ func (f *Fake) RefuseBlocks() {
 		return check(f, r, o)
 	}
 }
+
+// Anything starts a receiver that accepts every message.
+func Anything(t testing.TB) *Fake {
+	t.Helper()
+	f := &Fake{Path: "/hook", ok: http.StatusOK, check: func(*Fake, *http.Request, object) string { return "" }}
+	f.Server = httptest.NewServer(http.HandlerFunc(f.serve))
+	t.Cleanup(f.Close)
+	return f
+}
