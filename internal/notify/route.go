@@ -54,10 +54,10 @@ func (s *storing) lastNotified(ctx context.Context, policyID, subject string) (t
 
 // targets are the destinations of a policy.
 func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err error) {
-	for _, w := range p.Mechanisms.Webhooks {
+	for _, w := range slices.Concat(p.Mechanisms.Webhooks, p.Mechanisms.PagerDuty) {
 		t, ok := s.hooks[w.ID]
 		if !ok {
-			if t, err = s.target(ctx, `account_id = $1 AND id = $2 AND kind = 'webhook'`, p.account, w.ID); err != nil {
+			if t, err = s.target(ctx, `account_id = $1 AND id = $2 AND kind <> 'email'`, p.account, w.ID); err != nil {
 				return nil, err
 			}
 			s.hooks[w.ID] = t
@@ -79,8 +79,8 @@ func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err er
 }
 
 func (s *storing) target(ctx context.Context, where string, args ...any) (t target, err error) {
-	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, state, state_why FROM destination WHERE `+where, args...).
-		Scan(&t.id, &t.name, &t.kind, &t.state, &t.why)
+	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, type, state, state_why FROM destination WHERE `+where, args...).
+		Scan(&t.id, &t.name, &t.kind, &t.typ, &t.state, &t.why)
 	if errors.Is(err, sql.ErrNoRows) {
 		return target{}, nil
 	}
@@ -150,6 +150,7 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 			PolicyID:  x.policyID,
 			Policy:    x.policy,
 			Mechanism: x.target.name,
+			Type:      x.target.typ,
 			HeldFor:   x.heldFor,
 		}}
 		it := &delivery.Item{

@@ -46,6 +46,7 @@ func (f *Feature) API(api *web.API) {
 	const base = "/accounts/{account_id}/slos"
 	f.registerObjectives(api, base, base+"/{slo_id}")
 	f.registerStatus(api, base+"/{slo_id}")
+	f.registerCorrections(api, base+"/{slo_id}")
 	f.registerSpending(api, base+"/{slo_id}")
 	f.registerReport(api, base)
 	f.registerPreview(api, base)

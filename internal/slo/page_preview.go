@@ -286,6 +286,9 @@ type partGroups struct {
 // counted on their own, and the zone's aliases.
 func (p *pages) findParts(v *page.Visit) error {
 	kind := v.Query("kind")
+	if !slices.Contains([]string{kindHostname, kindOrigin, kindPathClass}, kind) {
+		return errs.At(errs.CodeInvalid, "kind", "kind is hostname, origin or path_class")
+	}
 	query := strings.ToLower(strings.TrimSpace(page.Cut(v.Query("q"), 255)))
 	zoneID, name, err := p.cfg.Zone(v.Context(), v.Account, v.PathValue("zone_id"))
 	if err != nil {

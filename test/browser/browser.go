@@ -97,12 +97,14 @@ func (b *Browser) Open(url, theme string, width int64) {
 	b.Drawn()
 }
 
-// drawn waits for fonts, charts, two frames, and transitions.
+// drawn waits for fonts, charts, parts that are asked for, two frames, and transitions.
 const drawn = `(async () => {
 	await document.fonts.ready;
+	// A part that asks for itself shortly after the load.
+	if (document.querySelector('[hx-trigger^="load delay"]')) await new Promise((r) => setTimeout(r, 300));
 	for (let i = 0; i < 100; i++) {
 		const waits = (chart) => chart.querySelector("script") && !chart.querySelector("canvas");
-		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits);
+		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits) || document.querySelector(".htmx-request");
 		if (!waiting && document.readyState === "complete") break;
 		await new Promise((r) => setTimeout(r, 50));
 	}

@@ -70,7 +70,6 @@ func (w *walker) open(p shown, s state) {
 	}
 	w.traffic.Reset()
 	w.b.Open(w.i.url+p.path, s.theme, s.width)
-	w.b.Settle(w.traffic)
 }
 
 func TestEveryPage(t *testing.T) {
