@@ -98,6 +98,9 @@ func run(o options) (err error) {
 
 	b := &bench{options: o, server: server, receivers: newReceivers()}
 	defer b.receivers.server.CloseClientConnections()
+	if err := b.findEngines(settings); err != nil {
+		return err
+	}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
@@ -127,13 +130,16 @@ type bench struct {
 	server    *process.Server
 	receivers *receivers
 	account   string
+
+	database int // process id of PostgreSQL; 0 = it does not run here
+	broker   int // of Apache Kafka
 }
 
 func (b *bench) measure(ctx context.Context) error {
 	var out report.Report
 	t := out.Table("Notifications: accepted, matched, durable, signed and sent",
 		"row", "deliveries/s", "p50", "p99", "max",
-		"server us/delivery", "generator us/delivery", "lost", "doubled", "own audit events", "load")
+		"CPU us/delivery: server", "database", "broker", "generator", "lost", "doubled", "own audit events", "load")
 	t.Note(fmt.Sprintf("%s; %s. %d alerts a request from %d callers; server, generator and receivers on one machine.",
 		b.engine, process.Machine(), b.batch, b.callers))
 	for _, row := range b.rowList() {
@@ -152,8 +158,10 @@ func (b *bench) measure(ctx context.Context) error {
 			report.Milliseconds(report.Quantile(r.latencies, 0.5)),
 			report.Milliseconds(report.Quantile(r.latencies, 0.99)),
 			report.Milliseconds(report.Quantile(r.latencies, 1)),
-			report.Each(r.cpu, r.sent),
-			report.Each(r.generator, r.sent),
+			report.Each(r.used.server, r.sent),
+			report.Each(r.used.database, r.sent),
+			report.Each(r.used.broker, r.sent),
+			report.Each(r.used.generator, r.sent),
 			fmt.Sprint(r.expected-r.received),
 			fmt.Sprint(r.doubled),
 			fmt.Sprint(r.ownEvents),

@@ -54,7 +54,7 @@ func (b *bench) measurePairs(ctx context.Context) error {
 			times[1],
 			quotients[0],
 			quotients[1],
-			report.Each(good.cpu, good.sent)+", "+report.Each(bad.cpu, bad.sent),
+			report.Each(good.used.server, good.sent)+", "+report.Each(bad.used.server, bad.sent),
 			fmt.Sprint(good.expected-good.received+bad.expected-bad.received),
 			process.Load(),
 		)

@@ -177,7 +177,7 @@ func (n *Feature) refuseUsed(ctx context.Context, tx *db.Tx, d *Destination) err
 	}
 	noun := map[string]string{KindPagerDuty: "PagerDuty service"}[d.Kind]
 	for _, p := range policies {
-		if slices.Contains(slices.Concat(p.Mechanisms.Webhooks, p.Mechanisms.PagerDuty), Mechanism{d.ID}) {
+		if slices.Contains(p.Mechanisms.hooks(), Mechanism{d.ID}) {
 			return errs.New(errs.CodeStateConflict, "the policy %s sends to this %s; take it out of the policy first",
 				quoted(p.Name), cmp.Or(noun, "webhook"))
 		}

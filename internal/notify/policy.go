@@ -45,6 +45,9 @@ type Mechanisms struct {
 	PagerDuty []Mechanism `json:"pagerduty,omitzero" maxItems:"50"`
 }
 
+// hooks are the destinations other than mail.
+func (m *Mechanisms) hooks() []Mechanism { return slices.Concat(m.Webhooks, m.PagerDuty) }
+
 // Mechanism is one destination.
 type Mechanism struct {
 	ID string `json:"id" maxLength:"255"`

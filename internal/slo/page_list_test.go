@@ -173,7 +173,7 @@ func TestThePagesRunAFixedNumberOfStatements(t *testing.T) {
 		before int64
 		most   int64
 	}{
-		{s.base, list, 12},
+		{s.base, list, 13},
 		{one, hub, 16},
 		{s.base + "/report", summary, 8},
 	} {
