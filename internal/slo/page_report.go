@@ -156,11 +156,11 @@ func reportRowOf(
 
 func (d *reportPage) setMetrics() {
 	met := 0
-	counted := 0
+	active := 0
 	var alerts AlertCounts
 	for _, r := range d.Rows {
 		if r.Reached != nil {
-			counted++
+			active++
 		}
 		if r.Met {
 			met++
@@ -169,15 +169,15 @@ func (d *reportPage) setMetrics() {
 		alerts.Ticket += r.Alerts.Ticket
 	}
 	reached := ui.Metric{Label: "Targets reached", Icon: "target", Tone: ui.Good}
-	reached.Value = fmt.Sprintf("%d of %d", met, counted)
-	if met < counted {
+	reached.Value = fmt.Sprintf("%d of %d", met, active)
+	if met < active {
 		reached.Tone = ui.Bad
 	}
-	if counted == 0 {
+	if active == 0 {
 		reached.Value = "–"
 		reached.Tone = ""
 	}
-	if silent := len(d.Rows) - counted; silent > 0 {
+	if silent := len(d.Rows) - active; silent > 0 {
 		reached.Note = countText(uint64(silent), "objective", "objectives") + " without requests"
 	}
 	paged := ui.Metric{Label: "Pages", Icon: "siren", Value: fmt.Sprint(alerts.Page)}

@@ -257,6 +257,11 @@ func (f *Feature) view(ctx context.Context, accountID, objectiveID string, all b
 		}
 		out.Objective = o
 		out.Status = o.status(readings[0], f.now())
+		begins := o.Window.Begins(max(readings[0].clock, Tick))
+		out.Status.Corrections, err = activeCorrections(ctx, tx, o, &readings[0], begins)
+		if err != nil {
+			return err
+		}
 		out.timeline.reading = readings[0]
 		reach, failed := readings[0].failureReach()
 		if all {
