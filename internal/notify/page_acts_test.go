@@ -164,7 +164,7 @@ func TestNotesAreShownInTheOrderOfAnAlert(t *testing.T) {
 	remove := shown.Find(`href="` + s.base + `(/alerts/burn/notes/[0-9a-f]{32}/delete)"`)
 
 	viewer := s.installation.Member(s.account, "vic@acme.example", accounts.Viewer)
-	viewer.Get(s.base+path).Expect(200).Says("Rolled back").Lacks("/notes/")
+	viewer.Get(s.base + path).Expect(200).Says("Rolled back").Lacks("/notes/")
 	viewer.Get(s.base + path + "/notes/new").Expect(403)
 	viewer.Post(s.base+path+"/notes", "text", "x").Expect(403)
 	viewer.Post(s.base + remove).Expect(403)

@@ -209,6 +209,10 @@ func (p *pages) showNewPolicy(v *page.Visit) error {
 	if zone := page.Cut(v.Query("zone"), 255); zone != "" {
 		f.filters[zonesKey] = []ui.Choice{{Value: zone}}
 	}
+	if hook := page.Cut(v.Query("webhook"), 64); hook != "" {
+		f.hooks = []ui.Choice{{Value: hook}}
+		return p.renderPolicy(v, &f, ui.Faults{})
+	}
 	ok, err := p.Member(v.Context(), v.Account, v.Who.Email)
 	if err == nil && ok {
 		f.mail = []ui.Choice{{Value: v.Who.Email, Label: cmp.Or(v.Who.Name, v.Who.Email), Icon: "mail"}}

@@ -125,7 +125,7 @@ func (n *Feature) sampleMessages(ctx context.Context, p *Policy) (list []SampleM
 	m := n.sampleMessage(kind, p)
 	list = []SampleMessage{}
 	for _, name := range []string{KindEmail, KindWebhook} {
-		channel := n.channels[name]
+		channel := n.channelOf(name, "")
 		if channel == nil {
 			continue
 		}

@@ -29,6 +29,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/id"
 	"github.com/belfryhq/belfry/internal/platform/ingest"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
+	"github.com/belfryhq/belfry/internal/platform/outbound"
 	"github.com/belfryhq/belfry/internal/platform/run"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
@@ -132,7 +133,7 @@ func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Config)) *world
 			return strings.HasSuffix(address, "@acme.example"), nil
 		},
 		Channels: []notify.Channel{
-			webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
+			webhook.New(outbound.New(outbound.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})),
 			mail,
 		},
 		Limits: notify.Limits{Limits: delivery.Limits{
@@ -425,7 +426,7 @@ func (w *world) decision(alertID string) (d notify.Decision) {
 // deadlines is a channel that accepts everything and records its deadlines.
 type deadlines chan time.Duration
 
-func (deadlines) Kind() string { return notify.KindWebhook }
+func (deadlines) Traits() notify.Traits { return notify.Traits{Type: notify.TypeGeneric} }
 
 func (deadlines) Preview(*notify.Message) (notify.Rendered, error) { return notify.Rendered{}, nil }
 

@@ -58,7 +58,7 @@ func (s Status) Word() string {
 	if s.Rising {
 		return "Rising"
 	}
-	return "OK"
+	return "On track"
 }
 
 // BudgetTone is the colour of the budget: red while it burns or is spent, amber when little is left.

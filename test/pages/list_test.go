@@ -40,6 +40,9 @@ var unlinked = map[string]string{
 	"/llms.txt":        "a file",
 
 	"/accounts/{account_id}/notifications/webhooks/{webhook_id}/replay/{job_id}": "is shown while a replay runs",
+
+	"/accounts/{account_id}/views/{view_id}/delete":                   "is opened by a button in the menu of views",
+	"/accounts/{account_id}/alerts/{alert_id}/notes/{note_id}/delete": "is opened from a note of a member",
 }
 
 // views are the parameters that choose what a page shows, as another page would. Others filter or sort a list.
