@@ -189,8 +189,9 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 		series[uint32(id)] = nil
 		return err
 	}, `SELECT id, kind, value FROM line
-		WHERE account_id = $1 AND zone_id = $2 AND shard = $3 AND sli = $4 AND kind <> $5 ORDER BY id LIMIT $6`,
-		k.account, k.zone, t.reading.shard, k.sli, kindZone, maxParts)
+		WHERE account_id = $1 AND zone_id = $2 AND shard = $3 AND sli = $4 AND kind <> $5 AND kind <> $6
+		ORDER BY id LIMIT $7`,
+		k.account, k.zone, t.reading.shard, k.sli, kindZone, kindExcluded, maxParts)
 	if err != nil || len(parts) == 0 {
 		return []SpentPart{}, err
 	}
