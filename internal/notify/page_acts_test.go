@@ -79,8 +79,8 @@ func TestListsAreFilteredAndActOnChosenRows(t *testing.T) {
 	s.post(chosen, "act", "enable").RedirectsTo(list)
 	s.post(chosen, "id", policyID, "act", "drop").Expect(400)
 	s.post(chosen, "id", "unknown", "act", "delete").Expect(404)
-	other := s.get("/notifications/policies?q=blog").Expect(200).Find(`name="id" value="([0-9a-f]{32})"`)
-	s.post(chosen, "id", policyID, "id", other, "act", "delete").Expect(200).
+	blog := s.get("/notifications/policies?q=blog").Expect(200).Find(`name="id" value="([0-9a-f]{32})"`)
+	s.post(chosen, "id", policyID, "id", blog, "act", "delete").Expect(200).
 		Says("Delete 2 policies?", "No other policy sends alerts of this type.")
 	s.post(chosen, "id", "unknown", "id", policyID, "act", "delete").Expect(200).
 		Says("Delete 1 policy?", "Shop is down &lt;i&gt;").Lacks("No other policy").Submit("Delete").RedirectsTo(list)

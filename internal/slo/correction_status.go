@@ -73,7 +73,9 @@ func (r *reading) setExcluded(o *Objective, histories map[uint32][]bucket) {
 }
 
 // activeCorrections lists the corrections of an objective that end after a time, the oldest first.
-func activeCorrections(ctx context.Context, tx *db.Tx, o *Objective, r *reading, since int64) ([]ActiveCorrection, error) {
+func activeCorrections(
+	ctx context.Context, tx *db.Tx, o *Objective, r *reading, since int64,
+) ([]ActiveCorrection, error) {
 	out := []ActiveCorrection{}
 	if len(r.exclusions) == 0 {
 		return out, nil
@@ -110,7 +112,9 @@ func activeCorrections(ctx context.Context, tx *db.Tx, o *Objective, r *reading,
 }
 
 // activeCorrections lists the corrections of an objective over the last seconds of its counts, for charts.
-func (f *Feature) activeCorrections(ctx context.Context, o *Objective, seconds int64) (list []ActiveCorrection, err error) {
+func (f *Feature) activeCorrections(
+	ctx context.Context, o *Objective, seconds int64,
+) (list []ActiveCorrection, err error) {
 	err = f.db.View(ctx, func(tx *db.Tx) error {
 		r, err := readingOf(ctx, tx, o)
 		if err == nil {

@@ -169,7 +169,7 @@ func TestAResetLeavesOutEverythingBefore(t *testing.T) {
 	if err != nil || c.State != slo.Pending {
 		t.Fatalf("%v %+v", err, c)
 	}
-	if c, err = w.f.Approve(as(t, web.KindPortal, "bob"), acme, c.ID); err != nil {
+	if _, err = w.f.Approve(as(t, web.KindPortal, "bob"), acme, c.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.handle(steady(shop, epoch+86_410, epoch+86_500, 10, 0)...)
@@ -309,4 +309,3 @@ func TestCorrectionsEqualTheOracle(t *testing.T) {
 		}
 	}
 }
-

@@ -114,8 +114,8 @@ func (e *engine) rewatch(series uint32) (recount bool) {
 	return recount
 }
 
-// setActive makes the tallies return a series at every change while one of its pairs is not quiet. With a correction the
-// rules of the tallies do not know the ratio, so these return it always.
+// setActive makes the tallies return a series at every change while one of its pairs is not quiet. With a correction,
+// the tallies do not know the ratio, so they return it always.
 func (e *engine) setActive(series uint32) {
 	active := false
 	for w := range e.watchesOf(series) {

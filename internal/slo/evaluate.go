@@ -84,7 +84,9 @@ type Transition struct {
 	ExhaustedIn *int64  // seconds; nil = the budget does not shrink
 	Began       int64   // beginning of the burn
 	Since       int64   // start of the firing
-	alert       bool    // it is sent as an alert; false for replayed history
+	Also        []AlsoBurning
+	AlsoMore    bool // there are more of them
+	alert       bool // it is sent as an alert; false for replayed history
 }
 
 // AlertID is the id of the transition's alert. It is derived from objective, pair and firing tick, so that a repeat

@@ -35,7 +35,7 @@ func (r *reading) want(series map[uint32][]bucket) {
 	}
 }
 
-// corrected is the history of the objective's series without what corrections exclude. histories has the series of want.
+// corrected is the history of the objective's series without what corrections exclude; histories is that of want.
 func (r *reading) corrected(histories map[uint32][]bucket) []bucket {
 	list := histories[r.series]
 	if len(r.exclusions) == 0 {

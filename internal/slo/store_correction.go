@@ -1,10 +1,10 @@
 package slo
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,7 +41,8 @@ func selectCorrections(ctx context.Context, tx *db.Tx, rest string, args ...any)
 			return err
 		}
 		var d correctionDetail
-		if err := cmp.Or(json.Unmarshal([]byte(objectives), &c.Objectives), json.Unmarshal([]byte(text), &d)); err != nil {
+		err = errors.Join(json.Unmarshal([]byte(objectives), &c.Objectives), json.Unmarshal([]byte(text), &d))
+		if err != nil {
 			return fmt.Errorf("correction %s: %w", c.ID, err)
 		}
 		c.Kind = CorrectionKind(kind)

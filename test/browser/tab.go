@@ -65,6 +65,15 @@ func (b *Browser) Forget() {
 	})
 }
 
+// ForgetFiles empties the cache of the tab.
+func (b *Browser) ForgetFiles() {
+	b.t.Helper()
+	b.do("empty the cache", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, network.ClearBrowserCache, cdp.Empty{})
+		return err
+	})
+}
+
 // WithoutScripts switches the scripts of all later pages off.
 func (b *Browser) WithoutScripts() {
 	b.t.Helper()
