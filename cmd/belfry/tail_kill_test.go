@@ -26,6 +26,7 @@ type countingServer struct {
 
 	mu    sync.Mutex // guards what follows
 	seen  map[string]string
+	asked int // for rules
 	total int
 	bad   int
 	dice  *rand.Rand
@@ -42,6 +43,15 @@ func (s *countingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if roll == 0 {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		io.WriteString(w, `{"success":false}`)
+		return
+	}
+	if r.Method == http.MethodGet { // the rules, which are not the default ones every other time
+		s.asked++
+		rules := `{"default":true,"rules":[{"when":{"edge":"503"},"is":"bad"}],"latency":[]}`
+		if s.asked%2 == 0 {
+			rules = `{"rules":[{"when":{"edge":"500-599"},"is":"bad"}],"latency":["1s"]}`
+		}
+		io.WriteString(w, `{"success":true,"errors":[],"result":`+rules+`}`)
 		return
 	}
 	key := r.Header.Get("Idempotency-Key")

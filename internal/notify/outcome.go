@@ -32,6 +32,7 @@ func (n *Feature) recordOutcomes(ctx context.Context, tx *db.Tx, list []*deliver
 	if err != nil {
 		return nil, err
 	}
+	n.health.skip(r.marks, n.Now())
 	changed, err := n.markDestinations(ctx, tx, r.marks)
 	if err != nil {
 		return nil, err
@@ -41,6 +42,7 @@ func (n *Feature) recordOutcomes(ctx context.Context, tx *db.Tx, list []*deliver
 		return nil, err
 	}
 	return func() {
+		n.health.written(r.marks)
 		if len(changed) > 0 {
 			n.destinationCache.Evict(changed...)
 		}
@@ -71,81 +73,6 @@ func (r *recording) add(o *delivery.Outcome) {
 	if o.Verdict.State == delivery.StateDelivered && starts {
 		r.arrived = append(r.arrived, o)
 	}
-}
-
-// destinationMark is the health of one destination after a batch of attempts.
-type destinationMark struct {
-	account, name string
-	success       int64
-	failure       int64
-	state         string // "" = unchanged
-	why           string
-}
-
-func (m *destinationMark) add(o *delivery.Outcome) {
-	v := &o.Verdict
-	ended := o.At.Add(o.Took)
-	if v.State == delivery.StateDelivered {
-		m.success = max(m.success, ended.UnixMicro())
-	} else if v.Pause == 0 && v.State != delivery.StateKept {
-		m.failure = max(m.failure, ended.UnixMicro())
-	}
-	if v.Mark != "" {
-		m.state = v.Mark
-		m.why = v.Why
-	}
-}
-
-// markDestinations writes health and state, and returns the destinations whose
-// state changed. They are locked in the order of their ids.
-func (n *Feature) markDestinations(
-	ctx context.Context, tx *db.Tx, marks map[string]*destinationMark,
-) (changed []string, err error) {
-	order := slices.Sorted(maps.Keys(marks))
-	rows := make([][]any, len(order))
-	var states [][]any
-	for i, destinationID := range order {
-		m := marks[destinationID]
-		rows[i] = []any{destinationID, m.success, m.failure}
-		if m.state != "" {
-			states = append(states, []any{destinationID, m.state, m.why, n.Now().UnixMicro()})
-		}
-	}
-	err = tx.Join(ctx, []string{"id", "success", "failure"}, rows, `UPDATE destination SET
-			last_success = CASE WHEN input.success > last_success THEN input.success ELSE last_success END,
-			last_failure = CASE WHEN input.failure > last_failure THEN input.failure ELSE last_failure END
-		FROM input WHERE destination.id = input.id`, nil)
-	if err != nil {
-		return nil, err
-	}
-	err = tx.Join(ctx, []string{"id", "state", "why", "at"}, states, `UPDATE destination
-		SET state = input.state, state_why = input.why, state_at = input.at FROM input
-		WHERE destination.id = input.id AND destination.state <> input.state AND destination.state <> 'disabled'
-		RETURNING destination.id`, func(row db.Row) error {
-		destinationID, err := db.ScanText(row)
-		changed = append(changed, destinationID)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(changed)
-	for _, destinationID := range changed {
-		m := marks[destinationID]
-		err := n.recordByBelfry(ctx, tx,
-			event.NewAudit(m.account, stateActions[m.state], resourceDestination, destinationID, m.name), m.why)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return changed, nil
-}
-
-// stateActions are the audit actions by the new state of a destination.
-var stateActions = map[string]string{
-	delivery.DestinationOK:       "recover",
-	delivery.DestinationBroken:   "break",
-	delivery.DestinationDisabled: "disable",
 }
 
 // told is a policy and the subject of which it notified, for the policy's interval.

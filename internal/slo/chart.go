@@ -23,7 +23,9 @@ var Ranges = []Range{
 	{"1h", 3600, 30, []Window{M5, H1}},
 	{"6h", 21_600, 150, []Window{M5, H1, H6}},
 	{"1d", 86_400, 600, []Window{M30, H1, H6}},
+	{"7d", 7 * 86_400, 7200, []Window{H6, D1, D3}},
 	{"28d", 28 * 86_400, 7200, []Window{H6, D1, D3}},
+	{"90d", 90 * 86_400, 86_400, []Window{D3}},
 }
 
 // RangeOf finds a range by its name; ok is false when there is none.

@@ -46,11 +46,13 @@ func Start(t testing.TB) *Browser {
 		chromedp.UserDataDir(t.TempDir()))
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 28*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
-	return &Browser{t: t, ctx: ctx}
+	b := &Browser{t: t, ctx: ctx}
+	b.Evaluate(`""`) // Chromium runs from the first command on
+	return b
 }
 
 func leaveOut(t testing.TB, what string) {
@@ -84,29 +86,39 @@ func (b *Browser) Carry(url string, cookies []*http.Cookie) {
 // waits until it is drawn.
 func (b *Browser) Open(url, theme string, width int64) {
 	b.t.Helper()
+	b.Show(url, theme, width)
+	b.Drawn()
+}
+
+// Show is Open without waiting for what scripts draw.
+func (b *Browser) Show(url, theme string, width int64) {
+	b.t.Helper()
 	media := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
-		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia,
-			emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-				{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
+		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia, emulatedMedia(theme))
 		return err
 	})
 	window := chromedp.EmulateViewport(width, windowHeight)
 	if err := chromedp.Do(b.ctx, window, media, chromedp.Navigate(url)); err != nil {
 		b.t.Fatalf("%s: %v", url, err)
 	}
-	b.Drawn()
 }
 
-// drawn waits for fonts, charts and two frames.
+// drawn waits for fonts, charts, icons, parts that are asked for, two frames, and transitions.
 const drawn = `(async () => {
 	await document.fonts.ready;
+	// A part that asks for itself shortly after the load.
+	if (document.querySelector('[hx-trigger^="load delay"]')) await new Promise((r) => setTimeout(r, 300));
 	for (let i = 0; i < 100; i++) {
 		const waits = (chart) => chart.querySelector("script") && !chart.querySelector("canvas");
-		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits);
+		const blank = (icon) => icon.checkVisibility() && icon.getBBox().width === 0;
+		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits) ||
+			[...document.querySelectorAll("svg.icon > use")].some(blank) || document.querySelector(".htmx-request");
 		if (!waiting && document.readyState === "complete") break;
 		await new Promise((r) => setTimeout(r, 50));
 	}
 	await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
+	const ends = (a) => a.effect?.getComputedTiming().endTime < Infinity;
+	await Promise.allSettled(document.getAnimations().filter(ends).map((a) => a.finished));
 	return "";
 })()`
 
@@ -173,7 +185,9 @@ func (b *Browser) Violations() string {
 // Overflow names what is wider than its panel or the window.
 func (b *Browser) Overflow() string {
 	b.t.Helper()
-	return b.Evaluate(`document.documentElement.scrollWidth > innerWidth ? "the page" :
+	return b.Evaluate(`document.documentElement.scrollWidth > innerWidth ?
+		"the page: " + [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > innerWidth &&
+			e.checkVisibility()).slice(-3).map((e) => e.outerHTML.slice(0, 160)).join("\n") :
 		[...document.querySelectorAll(".row > *, .table td, .panel-body > *")].filter((e) => {
 			const p = (e.closest(".panel, .detail") ?? document.body).getBoundingClientRect(), b = e.getBoundingClientRect();
 			return b.width > 0 && b.right > p.right + 1;

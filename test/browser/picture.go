@@ -115,6 +115,13 @@ func (b *Browser) picture() (picture []byte, masked []image.Rectangle) {
 	return picture, masked
 }
 
+// Picture takes the whole page as PNG.
+func (b *Browser) Picture() []byte {
+	b.t.Helper()
+	picture, _ := b.picture()
+	return picture
+}
+
 // number evaluates a script that gives a whole number.
 func (b *Browser) number(script string) int64 {
 	b.t.Helper()

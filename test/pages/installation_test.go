@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +37,9 @@ type installation struct {
 	bare string
 	made made
 	log  *lockedBuffer
+
+	visitors map[string]*site.Visitor // who have signed in, by address
+	clock    atomic.Int64             // in nanoseconds
 }
 
 // made are ids of the full account's objects.
@@ -83,8 +87,9 @@ func install(t *testing.T) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Now = func() time.Time { return now }
-	i := &installation{t: t, log: &lockedBuffer{}}
+	i := &installation{t: t, log: &lockedBuffer{}, visitors: map[string]*site.Visitor{}}
+	i.ago(28 * 24 * time.Hour)
+	cfg.Now = func() time.Time { return time.Unix(0, i.clock.Load()).UTC() }
 	i.app, err = app.Setup(t.Context(), cfg, "test", i.log)
 	if err != nil {
 		t.Fatal(err)
@@ -105,9 +110,13 @@ func install(t *testing.T) *installation {
 	return i
 }
 
+// ago sets the clock to a time before [now].
+func (i *installation) ago(d time.Duration) { i.clock.Store(now.Add(-d).UnixNano()) }
+
 // send sends a body to the API as the operators, and returns the answer's status and result.
 func (i *installation) send(method, path, contentType string, body []byte) (int, json.RawMessage) {
 	i.t.Helper()
+	i.clock.Add(int64(time.Second)) // no two changes have one time
 	r, err := http.NewRequestWithContext(i.t.Context(), method, i.url+"/client/v4"+path, bytes.NewReader(body))
 	if err != nil {
 		i.t.Fatal(err)
@@ -163,17 +172,17 @@ const (
 	operator = "operator@localhost"
 )
 
-// signIn is a visitor who has signed in.
-func (i *installation) signIn(email string) *site.Visitor {
+// signIn signs a person in.
+func (i *installation) signIn(email string) {
 	i.t.Helper()
 	link, err := i.app.LoginLink(i.t.Context(), email)
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	return site.NewVisitor(i.t, i.url).SignIn(link)
+	i.visitors[email] = site.NewVisitor(i.t, i.url).SignIn(link)
 }
 
-// fill makes the accounts and everything in them.
+// fill makes the accounts and everything in them, in the order of time.
 func (i *installation) fill() {
 	i.full = i.create("/accounts", object{"name": "Acme production"})
 	i.bare = i.create("/accounts", object{"name": "Zeta staging"})
@@ -190,12 +199,24 @@ func (i *installation) fill() {
 	for _, name := range []string{"reports", "deploys", "shop"} {
 		i.create(base+"/tokens", object{"name": name, "permissions": []string{"audit:read"}})
 	}
-	i.events()
+	i.ago(20 * 24 * time.Hour)
 	i.objectives()
 	i.notifications()
-	i.alerts()
+	i.ago(8 * time.Hour)
 	i.rejected()
-	i.settle()
+	i.ago(time.Hour)
+	i.signIn(owner)
+	i.signIn(operator)
+	i.invite()
+	i.ago(15 * time.Minute)
+	i.events()
+	i.alerts()
+	ana := i.visitors[owner]
+	ana.Post(base+"/alerts/second/notes", "text", "The provider works on it.").Expect(http.StatusSeeOther)
+	ana.Post(base+"/views?list=members", "name", "Owners", "query", "role=owner").Expect(http.StatusSeeOther)
+	i.ago(time.Minute)
+	i.requests()
+	i.ago(0)
 }
 
 func (i *installation) people() {
@@ -209,6 +230,12 @@ func (i *installation) people() {
 	} {
 		i.create("/accounts/"+i.full+"/members", m)
 	}
+}
+
+// invite invites a person as the owner of the account does, on a page.
+func (i *installation) invite() {
+	form := i.visitors[owner].Get("/accounts/" + i.full + "/members/new").Expect(http.StatusOK)
+	form.Submit("Add the member", "email", "sam.silva@acme.example", "name", "Sam Silva", "role", "viewer")
 }
 
 // team declares the products of the example shop.
@@ -303,13 +330,18 @@ func (i *installation) events() {
 	i.call("POST", "/accounts/"+i.full+"/audit/events", list)
 }
 
-// objectives are one that burns, one that is calm and one without data; their requests of four weeks.
+// objectives are one that burns, one that is calm and one without data.
 func (i *installation) objectives() {
 	base := "/accounts/" + i.full
 	for n, name := range []string{"Checkout availability", "Storefront availability", "Blog availability"} {
 		i.create(base+"/slos", object{"name": name, "match": object{"zone": i.made.zones[n]}, "target": 99.9, "window": "28d"})
 	}
-	end := now.Unix() / 10 * 10
+}
+
+// requests are those of four weeks.
+func (i *installation) requests() {
+	base := "/accounts/" + i.full
+	end := now.Add(-time.Minute).Unix() / 10 * 10
 	var counts []object
 	add := func(at, seconds int64) {
 		bad := int64(0)
@@ -331,6 +363,11 @@ func (i *installation) objectives() {
 		add(at, min(30, end-at))
 	}
 	i.call("POST", base+"/traffic/counts", counts)
+	poll.Until(i.t, "an objective burns", func() bool {
+		var list []struct{ State string }
+		return json.Unmarshal(i.read(base+"/alerting/v3/alerts?state=firing"), &list) == nil && len(list) > 1
+	})
+	i.settle()
 }
 
 // notifications has destinations of which one accepts, one rejects.
@@ -347,31 +384,36 @@ func (i *installation) notifications() {
 			"name":       name,
 			"enabled":    n < 2,
 			"alert_type": "shop_payment_provider_down",
-			"filters":    object{"zones": i.made.zones[:n+1]},
-			"mechanisms": object{"webhooks": []object{{"id": i.made.hooks[n%2]}}, "email": []object{{"id": owner}}},
+			"filters":    object{"zones": i.made.zones[n : n+1]},
+			"mechanisms": []object{
+				{"webhooks": []object{{"id": i.made.hooks[0]}}},
+				{"email": []object{{"id": owner}}},
+				{"webhooks": []object{{"id": i.made.hooks[1]}}, "email": []object{{"id": owner}}},
+			}[n],
 		})
 	}
 }
 
-// alerts are one that has ended and one that fires, of a team's own type.
+// alerts are one that has ended and one that fires, of a team's own type. Each is delivered before the next is sent.
 func (i *installation) alerts() {
 	for _, a := range []object{
-		{"id": "first", "event": "start"},
-		{"id": "second", "event": "start"},
-		{"id": "first-end", "event": "end"},
+		{"id": "first", "event": "start", "zone": "checkout.shop.example"},
+		{"id": "second", "event": "start", "zone": "www.shop.example"},
+		{"id": "first-end", "event": "end", "zone": "checkout.shop.example"},
 	} {
+		i.clock.Add(int64(4 * time.Minute))
 		a["alert_type"] = "shop_payment_provider_down"
 		a["severity"] = "critical"
-		a["zone"] = "checkout.shop.example"
 		a["data"] = object{"provider": "cardpay", "failed": 41}
 		a["correlation_id"] = strings.TrimSuffix(a["id"].(string), "-end")
 		i.call("POST", "/accounts/"+i.full+"/alerting/v3/alerts", a)
+		i.settle()
 	}
 }
 
 // rejected sends an event that the catalogue does not allow.
 func (i *installation) rejected() {
-	e := event("rejected", 0, user("Ana Lima", owner), object{
+	e := event("rejected", 8*time.Hour, user("Ana Lima", owner), object{
 		"action":   object{"type": "explode"},
 		"resource": object{"product": "shop", "type": "setting", "id": "x"},
 	})
@@ -382,13 +424,20 @@ func (i *installation) rejected() {
 	i.send("POST", "/accounts/"+i.full+"/audit/events", "application/json", text)
 }
 
-// settle waits until the alerts are delivered, and the objectives have counted.
+// read is a call that changes nothing: the clock stays.
+func (i *installation) read(path string) json.RawMessage {
+	i.t.Helper()
+	before := i.clock.Load()
+	defer i.clock.Store(before)
+	return i.call("GET", path, nil)
+}
+
+// settle waits until no alert waits to be delivered, and Belfry's own events are in the audit log.
 func (i *installation) settle() {
 	i.t.Helper()
-	base := "/accounts/" + i.full + "/alerting/v3"
 	poll.Until(i.t, "nothing waits to be delivered", func() bool {
 		var list []struct{ State string }
-		if err := json.Unmarshal(i.call("GET", base+"/history", nil), &list); err != nil {
+		if err := json.Unmarshal(i.read("/accounts/"+i.full+"/alerting/v3/history"), &list); err != nil {
 			i.t.Fatal(err)
 		}
 		for _, d := range list {
@@ -396,10 +445,6 @@ func (i *installation) settle() {
 				return false
 			}
 		}
-		return len(list) > 1
-	})
-	poll.Until(i.t, "an objective burns", func() bool {
-		var list []struct{ State string }
-		return json.Unmarshal(i.call("GET", base+"/alerts?state=firing", nil), &list) == nil && len(list) > 1
+		return len(list) > 0
 	})
 }

@@ -6,170 +6,212 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/belfryhq/belfry/test/site"
 )
 
 // shown is a page of the walk.
 type shown struct {
-	name string // of files: "objectives-id"
+	name string // of its files: "alerts-id"
 	path string // with its query
 	who  string // the person who looks at it; "" = not signed in
 }
 
-// kindOfQuery are the parameters that choose what a page shows, as another page would. Others filter or sort a list.
-var kindOfQuery = []string{"tab", "state", "verify", "event", "kind"}
+// unlinked are registered paths that are not among the walk's pages, with the reason. The walk fails for a path that
+// no link leads to and that is not here, so that a new page is in the walk or its absence is explained.
+var unlinked = map[string]string{
+	"/{$}":     "leads on to an account or to the console",
+	"/console": "leads on to the first page of the console",
 
-// notPages are registered paths that are no page of their own, with the reason. A path that a crawl does not reach and
-// that is not here fails the walk.
-var notPages = map[string]string{
-	"/{$}": "leads on",
+	"/accounts/{account_id}/firing":                         "a part of pages",
+	"/accounts/{account_id}/objectives/new/parts/{zone_id}": "a part of a form",
+
+	"/accounts/{account_id}/find":    "the suggestions of pickers",
+	"/accounts/{account_id}/palette": "the suggestions of the palette",
+	"/console/find":                  "the suggestions of pickers",
+	"/console/palette":               "the suggestions of the palette",
+
+	"/sign-out":        "is shown to who opens the form's address",
+	"/confirm-address": "is opened by a link in a mail",
+	"/invitations":     "is opened by who has invitations",
+	"/assets/":         "files",
+	"/openapi.json":    "a file",
+	"/docs.md":         "a file",
+	"/llms.txt":        "a file",
+
+	"/accounts/{account_id}/notifications/webhooks/{webhook_id}/replay/{job_id}": "is shown while a replay runs",
+
+	"/accounts/{account_id}/views/{view_id}/delete":                   "is opened by a button in the menu of views",
+	"/accounts/{account_id}/alerts/{alert_id}/notes/{note_id}/delete": "is opened from a note of a member",
 }
 
-// crawler follows the links of a person's pages, and keeps the first page of each kind.
+// views are the parameters that choose what a page shows, as another page would. Others filter or sort a list.
+var views = []string{"tab", "verify", "event"}
+
+// crawler follows links as one person. Of each pattern and view it opens the first pages, and keeps the one with the
+// longest text.
 type crawler struct {
-	i     *installation
-	v     *site.Visitor
-	who   string
-	empty bool // the account without anything
-	seen  map[string]bool
-	queue []string
-	list  []shown
+	*installation
+	visitor *site.Visitor
+	who     string
+	mux     *http.ServeMux      // of the registered patterns
+	opened  map[string][]string // paths, by name
+	longest map[string]int
+	reached map[string]bool // patterns
+	queue   []string
+	list    []shown
 }
 
-var (
-	anID      = regexp.MustCompile(`^([0-9a-f]{32}|.*@.*)$`)
-	anAccount = regexp.MustCompile(`^/accounts/[0-9a-f]{32}`)
-)
+// ofEach is the number of pages of one kind that are opened.
+const ofEach = 6
 
-// nameOf is the name of a page's kind, and whether the page is one of an account that is looked at.
-func (c *crawler) nameOf(u *url.URL) string {
-	path := u.Path
-	prefix := ""
-	if strings.HasPrefix(path, "/accounts/") {
-		prefix = "account"
-		if c.empty {
-			prefix = "empty"
-		}
-		path = anAccount.ReplaceAllString(path, "")
+// pages lists a page of each kind that links lead to: as the owner of an account, as an operator, and as a stranger;
+// and the pages in the navigation of an account without anything.
+func (i *installation) pages() []shown {
+	i.t.Helper()
+	c := &crawler{
+		installation: i, mux: http.NewServeMux(), opened: map[string][]string{}, longest: map[string]int{},
+		reached: map[string]bool{},
 	}
-	parts := []string{}
-	if prefix != "" {
-		parts = append(parts, prefix)
-	}
-	before := ""
-	for _, part := range strings.Split(strings.Trim(path, "/"), "/") {
-		if part == "" {
-			continue
-		}
-		if anID.MatchString(part) || before == "events" || before == "errors" {
-			part = "id"
-		}
-		parts = append(parts, part)
-		before = part
-	}
-	for _, key := range kindOfQuery {
-		value := u.Query().Get(key)
-		switch {
-		case value == "":
-		case key == "event":
-			parts = append(parts, "event")
-		default:
-			parts = append(parts, key, value)
+	for _, m := range i.app.API.Mounts() {
+		if strings.HasPrefix(m.Pattern, "GET ") && !m.Stream {
+			c.mux.Handle(m.Pattern, http.NotFoundHandler())
 		}
 	}
-	return strings.Join(parts, "-")
+	ana := i.visitors[owner]
+	c.walk(owner, ana, "/accounts/"+i.full, "/profile", "/docs")
+	c.walk(operator, i.visitors[operator], "/console")
+	c.walk("", site.NewVisitor(i.t, i.url), "/sign-in")
+	for _, m := range i.app.API.Mounts() {
+		path, isGet := strings.CutPrefix(m.Pattern, "GET ")
+		if isGet && !m.Stream && !c.reached[m.Pattern] && unlinked[path] == "" {
+			i.t.Errorf("no link leads to %s: link to it from a page, or give the reason in unlinked", path)
+		}
+	}
+	home := ana.Get("/accounts/" + i.bare).Expect(http.StatusOK)
+	navigation, _, _ := strings.Cut(home.Body, "</nav>")
+	for _, link := range site.LinksOf(navigation) {
+		if strings.HasPrefix(link.Href, "/accounts/"+i.bare) {
+			name := "empty-" + strings.TrimPrefix(c.nameOf(link.Href), "account-")
+			if c.longest[name] == 0 {
+				c.longest[name] = 1
+				c.list = append(c.list, shown{name, link.Href, owner})
+			}
+		}
+	}
+	return c.list
 }
 
-// walk follows the links from some pages on.
-func (c *crawler) walk(starts ...string) {
-	c.queue = append(c.queue, starts...)
+// walk follows the links of a person's pages.
+func (c *crawler) walk(who string, visitor *site.Visitor, starts ...string) {
+	c.visitor, c.who, c.queue = visitor, who, starts
 	for len(c.queue) > 0 {
 		next := c.queue[0]
 		c.queue = c.queue[1:]
-		u, err := url.Parse(next)
-		if err != nil {
-			c.i.t.Fatal(err)
-		}
-		name := c.nameOf(u)
-		if c.seen[name] {
+		name := c.nameOf(next)
+		if name == "" || len(c.opened[name]) == ofEach || slices.Contains(c.opened[name], next) {
 			continue
 		}
-		c.seen[name] = true
-		p := c.v.Get(next)
-		if p.Status >= 300 && p.Status < 400 {
-			c.follow(u, p.Location)
-			continue
-		}
-		if p.Status != http.StatusOK || !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html") {
-			continue // the crawl of package app looks for links that lead nowhere
-		}
-		c.list = append(c.list, shown{name, next, c.who})
-		if strings.HasPrefix(u.Path, "/docs/") {
-			continue // the start page has one of each kind
-		}
-		for _, link := range site.LinksOf(p.Body) {
-			c.follow(u, link.Href)
+		c.opened[name] = append(c.opened[name], next)
+		c.visit(name, next)
+	}
+}
+
+func (c *crawler) visit(name, path string) {
+	at, err := url.Parse(path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	p := c.visitor.Get(path)
+	switch {
+	case p.Status >= 300 && p.Status < 400:
+		c.follow(at, p.Location)
+		return
+	case p.Status != http.StatusOK || !strings.HasPrefix(p.Header.Get("Content-Type"), "text/html"):
+		return // the crawl of package app finds links that lead nowhere
+	}
+	c.reached[c.patternOf(at.Path)] = true
+	c.keep(shown{name, path, c.who}, len(p.Text()))
+	if strings.HasPrefix(at.Path, "/docs/") {
+		return // the start page of the reference links to one of each kind
+	}
+	for _, link := range site.LinksOf(p.Body) {
+		c.follow(at, link.Href)
+	}
+	for _, form := range site.FormsOf(p.Body) {
+		if !form.Post && form.Action != "" && len(form.Fields) == 0 {
+			c.follow(at, form.Action)
 		}
 	}
 }
 
+func (c *crawler) keep(p shown, length int) {
+	before := c.longest[p.name]
+	c.longest[p.name] = max(length, before)
+	switch {
+	case before == 0:
+		c.list = append(c.list, p)
+	case length > before:
+		c.list[slices.IndexFunc(c.list, func(other shown) bool { return other.name == p.name })] = p
+	}
+}
+
+// follow queues a link within the person's own pages, without what only filters or sorts.
 func (c *crawler) follow(at *url.URL, href string) {
 	u, err := at.Parse(href)
-	if err != nil || u.Host != "" || strings.HasPrefix(u.Path, "/client/") {
+	if err != nil || u.Host != "" {
 		return
 	}
-	account, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/accounts/"), "/")
-	ofAccount := strings.HasPrefix(u.Path, "/accounts/")
-	switch {
-	case c.who == operator && ofAccount, ofAccount && c.empty != (account == c.i.bare):
-		return
-	case c.empty && !ofAccount, strings.HasPrefix(at.Path, "/docs/"):
+	if account, ok := strings.CutPrefix(u.Path, "/accounts/"); ok &&
+		(c.who != owner || !strings.HasPrefix(account, c.full)) {
 		return
 	}
-	query := url.Values{}
-	for _, key := range kindOfQuery {
-		if u.Query().Has(key) {
-			query.Set(key, u.Query().Get(key))
+	query := u.Query()
+	kept := url.Values{}
+	for key := range query {
+		if slices.Contains(views, key) || strings.HasPrefix(key, "resource_") && strings.HasSuffix(u.Path, "/history") {
+			kept.Set(key, query.Get(key))
 		}
 	}
-	for key := range u.Query() {
-		if key == "resource_product" || key == "resource_type" || key == "resource_id" {
-			query = u.Query() // the history of an object is named by them
-		}
-	}
-	u.RawQuery = query.Encode()
+	u.RawQuery = kept.Encode()
 	c.queue = append(c.queue, u.RequestURI())
 }
 
-// pagesOf lists a page of each kind that links lead to: as the owner of an account, as an operator, and as a stranger.
-func (i *installation) pages() []shown {
-	var list []shown
-	crawl := func(who string, empty bool, v *site.Visitor, starts ...string) {
-		c := &crawler{i: i, v: v, who: who, empty: empty, seen: map[string]bool{}}
-		c.walk(starts...)
-		list = append(list, c.list...)
-	}
-	ana := i.signIn(owner)
-	crawl(owner, false, ana, "/accounts/"+i.full, "/profile", "/docs")
-	crawl(owner, true, ana, "/accounts/"+i.bare)
-	crawl(operator, false, i.signIn(operator), "/console/accounts", "/console/system")
-	crawl("", false, site.NewVisitor(i.t, i.url), "/sign-in")
-	seen := map[string]bool{}
-	return slices.DeleteFunc(list, func(p shown) bool {
-		again := seen[p.name]
-		seen[p.name] = true
-		return again
-	})
+func (c *crawler) patternOf(path string) string {
+	_, pattern := c.mux.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}})
+	return pattern
 }
 
-func TestList(t *testing.T) {
-	i := install(t)
-	for _, p := range i.pages() {
-		t.Log(p.name, p.path)
+var (
+	inBraces = regexp.MustCompile(`\{(?:[a-z]+_)?([a-z]+)(?:\.\.\.)?\}`)
+	notName  = regexp.MustCompile(`[^a-z0-9]+`)
+)
+
+// nameOf is the name of a page's kind: its pattern and its view. It is "" for what is not registered as a page.
+func (c *crawler) nameOf(path string) string {
+	u, err := url.Parse(path)
+	if err != nil {
+		return ""
 	}
-	for _, m := range i.app.API.Mounts() {
-		t.Log(m)
+	pattern := strings.TrimPrefix(c.patternOf(u.Path), "GET ")
+	if pattern == "" || unlinked[pattern] != "" && pattern != "/{$}" && pattern != "/console" {
+		return ""
 	}
+	name := strings.Replace(pattern, "/accounts/{account_id}", "/account", 1)
+	if rest, ok := strings.CutPrefix(u.Path, "/docs/"); ok { // one of each kind
+		kind, _, deeper := strings.Cut(rest, "/")
+		if !deeper {
+			kind = "guide"
+		}
+		name = "/docs/" + kind
+	}
+	for _, key := range views {
+		if value := u.Query().Get(key); value != "" {
+			name += "/" + key
+			if key != "event" {
+				name += "/" + value
+			}
+		}
+	}
+	return strings.Trim(notName.ReplaceAllString(inBraces.ReplaceAllString(name, "$1"), "-"), "-")
 }

@@ -73,6 +73,8 @@ type DB struct {
 	failOnce sync.Once
 	down     atomic.Bool
 
+	statements atomic.Int64
+
 	full atomic.Bool // the last write failed because the disk is full; see Ping
 	file string      // SQLite's file
 }
@@ -231,6 +233,10 @@ func (d *DB) Close() error {
 	return errors.Join(list...)
 }
 
+// Statements is how many statements transactions have run since the database was
+// opened. On PostgreSQL each is a round trip.
+func (d *DB) Statements() int64 { return d.statements.Load() }
+
 // Failed receives one error when the database must not be used any longer (an fsync
 // failed). The process must end.
 func (d *DB) Failed() <-chan error { return d.failed }
@@ -254,6 +260,7 @@ type Tx struct {
 	tx     *sql.Tx
 	conn   *sql.Conn
 	stmts  map[string]*sql.Stmt // SQLite's writer only: preparing costs more than most statements
+	count  *atomic.Int64        // statements of the DB
 }
 
 // Tx runs fn in a writing transaction and commits it; when Tx returns nil, the
@@ -274,7 +281,7 @@ func (d *DB) tx(ctx context.Context, fn func(*Tx) error) error {
 	if d.down.Load() {
 		return errs.New(errs.CodeUnavailable, "the database failed and must be restarted")
 	}
-	t := &Tx{Engine: d.Engine}
+	t := &Tx{Engine: d.Engine, count: &d.statements}
 	if d.Engine == SQLite {
 		select {
 		case <-d.writer:
@@ -319,7 +326,7 @@ func (d *DB) View(ctx context.Context, fn func(*Tx) error) error {
 		return d.describe(err)
 	}
 	defer tx.Rollback()
-	return d.describe(fn(&Tx{Engine: d.Engine, tx: tx}))
+	return d.describe(fn(&Tx{Engine: d.Engine, tx: tx, count: &d.statements}))
 }
 
 func (d *DB) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -331,6 +338,7 @@ func (d *DB) deadline(ctx context.Context) (context.Context, context.CancelFunc)
 
 // Exec runs a statement and returns the number of rows that it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	t.count.Add(1)
 	var res sql.Result
 	var err error
 	if s, prepErr := t.prepared(ctx, query); prepErr != nil {
@@ -348,6 +356,7 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 
 // Query runs a query; the caller closes the rows.
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	t.count.Add(1)
 	if s, err := t.prepared(ctx, query); err != nil {
 		return nil, err
 	} else if s != nil {
@@ -358,6 +367,7 @@ func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, e
 
 // QueryRow runs a query for at most one row; no row is sql.ErrNoRows at Scan.
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	t.count.Add(1)
 	if s, err := t.prepared(ctx, query); err == nil && s != nil {
 		return s.QueryRowContext(ctx, args...)
 	}

@@ -21,6 +21,7 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string, conflic
 		return nil
 	}
 	if t.Engine == Postgres && conflict == "" && len(rows) > 1 {
+		t.count.Add(1)
 		return t.conn.Raw(func(driver any) error {
 			_, err := driver.(*stdlib.Conn).Conn().CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows))
 			return err

@@ -73,6 +73,9 @@ func Read(data []byte, property string) (list []Imported, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("document %d: %w", n, err)
 		}
+		for i := range found {
+			found[i].fitPairs()
+		}
 		if list = append(list, found...); len(list) > maxImported {
 			return nil, fmt.Errorf("the file has more than %d objectives", maxImported)
 		}
@@ -314,6 +317,26 @@ func setSeverities(one *Imported, noPage, noTicket bool) {
 		one.note("alerts are disabled: an objective has at least one pair, so it has the standard ones")
 	case noPage || noTicket:
 		one.Spec.Pairs = pairs
+	}
+}
+
+// fitPairs leaves out the pairs that could never fire at the target: more than all requests would have to fail.
+func (i *Imported) fitPairs() {
+	pairs, own := i.Spec.Pairs.([]slo.Pair)
+	if !own {
+		pairs = slo.StandardPairs()
+	}
+	fits := func(p slo.Pair) bool { return p.Factor*(100-i.Spec.Target) < 100 }
+	var kept []slo.Pair
+	for _, p := range pairs {
+		if fits(p) {
+			kept = append(kept, p)
+		} else {
+			i.note("the pair %s: at %v %% its factor %v could never be reached", p, i.Spec.Target, p.Factor)
+		}
+	}
+	if len(kept) < len(pairs) && len(kept) > 0 {
+		i.Spec.Pairs = kept
 	}
 }
 

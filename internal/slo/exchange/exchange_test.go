@@ -50,7 +50,7 @@ func TestFilesOfOtherProjects(t *testing.T) {
 		"sloth-kubernetes.yml": {{"shop requests-availability", 99.9, "30d", "", "shop.example", "queries", ""}},
 		"pyrra.yaml": {
 			{"api-errors", 99.9, "28d", "", "shop.example", "metrics", ""},
-			{"api-latency", 90, "14d", "500ms", "shop.example", "metrics", ""},
+			{"api-latency", 90, "14d", "500ms", "shop.example", "could never be reached", ""},
 			{"api-latency-native", 99, "28d", "200ms", "shop.example", "metrics", ""},
 			{"probe", 99, "28d", "", "shop.example", "metrics", "bool_gauge"},
 		},
