@@ -138,8 +138,15 @@ Flags:
   --zone Z          zone of all lines of a log; left out, what each line says (its host), else the objective's`
 
 func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 && args[0] == "gate" {
-		return sloGate(ctx, args[1:], stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "gate":
+			return sloGate(ctx, args[1:], stdout, stderr)
+		case "import":
+			return sloImport(ctx, args[1:], stdout, stderr)
+		case "export":
+			return sloExport(ctx, args[1:], stdout, stderr)
+		}
 	}
 	return sloSimulate(ctx, args, stdout, stderr)
 }
@@ -155,7 +162,7 @@ func sloSimulate(ctx context.Context, args []string, stdout, stderr io.Writer) i
 			f.Usage()
 			return 0
 		}
-		return usageError(f, stderr, "there are belfry slo simulate and belfry slo gate; see belfry slo simulate --help")
+		return usageError(f, stderr, "there are belfry slo simulate, gate, import and export; see belfry slo simulate --help")
 	}
 	objective := f.String("objective", "", "the objective (`file`)")
 	format := f.String("format", "counts", "of the inputs")

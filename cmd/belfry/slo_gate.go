@@ -38,8 +38,8 @@ type gateReport struct {
 
 func sloGate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("slo gate", "slo gate [flags] --objective ID,...",
-		"Fails when an objective burns, or when less than a share of its budget is left: for a step of CI before a release.\n"+
-			"Prints a JSON document. The exit code is 0 when all objectives pass, 1 when one does not, and 2 when the server\n"+
+		"Fails when an objective burns, or when less than a share of its budget is left: for a step of CI before a\n"+
+			"release. Prints a JSON document. The exit code is 0 when all objectives pass, 1 when one does not, and 2 when the server\n"+
 			"could not be asked or the command line is wrong. An objective without data passes unless --need-data is given.",
 		"belfry slo gate --objective 0192f7c417d170008000000000000001 --min-budget 10\n"+
 			"belfry slo gate --all --min-budget 25 --need-data", stderr)

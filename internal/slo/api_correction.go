@@ -35,7 +35,8 @@ func (f *Feature) registerCorrections(api *web.API, one string) {
 	const item = all + "/{correction_id}"
 	web.Post(api, web.Op{
 		Path: one + "/corrections", ID: "create-objective-correction", Tag: apiTag, Permission: account.SLOWrite,
-		Idempotent: true, Summary: "Correct an objective", Errors: []errs.Code{errs.CodeLimit}, Description: correctionText,
+		Idempotent: true, Summary: "Correct an objective", Errors: []errs.Code{errs.CodeLimit},
+		Description: correctionText,
 	}, func(ctx context.Context, in *objectiveCorrectionCreate) (*Correction, error) {
 		o, err := f.Objective(ctx, web.Account(ctx).ID, in.SLO)
 		if err != nil {

@@ -92,7 +92,8 @@ func writeCorrection(ctx context.Context, tx *db.Tx, c *Correction) error {
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO correction (id, account_id, zone_id, objectives, kind, state, from_at, to_at, detail,
 		created_at, modified_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-		ON CONFLICT (id) DO UPDATE SET state = excluded.state, detail = excluded.detail, modified_at = excluded.modified_at`,
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, detail = excluded.detail,
+		modified_at = excluded.modified_at`,
 		c.ID, c.account, c.Zone, string(objectives), string(c.Kind), string(c.State), c.From.Unix(), c.To.Unix(),
 		string(detail), c.CreatedOn.Micros(), c.ModifiedOn.Micros())
 	return err
@@ -107,8 +108,8 @@ func (f *Feature) Correction(ctx context.Context, accountID, correctionID string
 	return c, err
 }
 
-// Corrections reads the corrections of an account before an id, the newest first; objectiveID limits them to those of an
-// objective.
+// Corrections reads the corrections of an account before an id, the newest first; objectiveID limits them to those of
+// an objective.
 func (f *Feature) Corrections(
 	ctx context.Context, accountID, objectiveID, before string, limit int,
 ) (list []*Correction, err error) {
