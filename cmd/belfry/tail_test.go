@@ -16,6 +16,11 @@ func TestTailShipsALogOnceAndSaysWhatItHeld(t *testing.T) {
 	keys := map[string]bool{}
 	total := 0
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/client/v4/accounts/ext:acme/traffic/counting" { // a server of an earlier version
+			w.WriteHeader(404)
+			io.WriteString(w, `{"success":false,"errors":[{"message":"no such route"}]}`)
+			return
+		}
 		var list []struct {
 			Zone  string
 			Total int

@@ -373,6 +373,21 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("send-access-logs", input{path: one, query: url.Values{"format": {"combined"}, "zone": {"checkout.shop.example"}},
 		kind: "text/plain", text: fmt.Sprintf(line+line, "pots", 200, "pay", 502)})
 	r.callTrafficRules(s, fmt.Sprintf(line+line, "pots", 429, "pay", 502))
+	nano := func(at int64) string { return fmt.Sprint(at * int64(time.Second)) }
+	attribute := func(name string, value object) object { return object{"key": name, "value": value} }
+	r.do("send-otlp-metrics", input{path: one, body: object{"resourceMetrics": []object{{
+		"resource": object{"attributes": []object{
+			attribute("service.name", object{"stringValue": "checkout.shop.example"}),
+		}},
+		"scopeMetrics": []object{{"metrics": []object{{
+			"name": "http.server.request.duration", "unit": "s",
+			"histogram": object{"aggregationTemporality": 1, "dataPoints": []object{{
+				"startTimeUnixNano": nano(now - 60), "timeUnixNano": nano(now),
+				"attributes": []object{attribute("http.response.status_code", object{"intValue": "502"})},
+				"count":      "6", "bucketCounts": []string{"4", "2"}, "explicitBounds": []float64{0.3},
+			}}},
+		}}}},
+	}}}})
 	poll.Until(r.t, "the objective burns", func() bool {
 		var list []json.RawMessage
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)
@@ -386,7 +401,39 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("get-objective-spending", input{path: path})
 	r.do("preview-objective", input{path: one, body: objective})
 	r.do("get-objectives-report", input{path: one})
+	r.callCorrections(s, id)
 	r.do("delete-objective", input{path: []string{s.account, gone}})
+}
+
+// callCorrections requests corrections of an objective and of a property, and decides them.
+func (r *recorder) callCorrections(s *story, objective string) {
+	own := r.ownToken(s.account)
+	path := []string{s.account, objective}
+	one := []string{s.account}
+	at := func(after time.Duration) string { return time.Now().Add(after).UTC().Format(time.RFC3339) }
+	ask := func(id string, in input) []string {
+		in.token = own
+		return []string{s.account, r.id(r.do(id, in))}
+	}
+	incident := ask("create-objective-correction", input{path: path, body: object{
+		"kind":   "incident",
+		"reason": "The load test of the payment provider failed our requests",
+		"from":   at(-5 * time.Minute),
+		"to":     at(-time.Minute),
+	}})
+	r.do("approve-correction", input{path: incident})
+	upgrade := object{
+		"zone":   "checkout.shop.example",
+		"reason": "Database upgrade",
+		"from":   at(24 * time.Hour),
+		"to":     at(32 * time.Hour),
+	}
+	planned := ask("create-correction", input{path: one, body: upgrade})
+	r.do("reject-correction", input{path: planned})
+	r.do("list-corrections", input{path: one})
+	r.do("list-objective-corrections", input{path: path})
+	r.do("get-correction", input{path: incident})
+	r.do("delete-correction", input{path: incident})
 }
 
 // callTrafficRules tries rules on the lines of a log and stores them.

@@ -145,6 +145,9 @@ func (f *policyForm) policy() Policy {
 	for _, c := range f.hooks {
 		p.Mechanisms.Webhooks = append(p.Mechanisms.Webhooks, Mechanism{c.Value})
 	}
+	if f.old != nil { // the form does not show them, and keeps them
+		p.Mechanisms.PagerDuty = f.old.Mechanisms.PagerDuty
+	}
 	return p
 }
 

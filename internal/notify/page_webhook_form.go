@@ -15,7 +15,7 @@ func (p *pages) addWebhooks() {
 	p.Post(base, account.NotificationsWrite, page.Form[webhookForm]{
 		Parse:  parseNewWebhook,
 		Do:     p.createWebhook,
-		Fields: []string{"name", "url", "secret", "signing_secret"},
+		Fields: []string{"name", "url", "type", "secret", "signing_secret"},
 		Render: p.renderWebhook,
 		Then:   p.showCreatedWebhook,
 	}.Handle)
@@ -24,7 +24,7 @@ func (p *pages) addWebhooks() {
 	p.Post(base+"/{webhook_id}", account.NotificationsWrite, page.Form[webhookForm]{
 		Parse:  p.parseWebhook,
 		Do:     p.changeWebhook,
-		Fields: []string{"name", "url", "secret"},
+		Fields: []string{"name", "url", "type", "secret"},
 		Render: p.renderWebhook,
 		Then:   p.webhookChanged,
 	}.Handle)
@@ -62,6 +62,8 @@ func (p *pages) addWebhooks() {
 type webhookForm struct {
 	Path, Action string
 	Name, URL    string
+	Type         string        // "" = derived from the URL
+	Types        [][2]string   // the choices
 	Key          string        // the signing secret of a new one, where the caller gives it
 	Hook         *shownWebhook // nil for a new one
 	May, Secret  bool
@@ -76,6 +78,7 @@ func (p *pages) renderWebhook(v *page.Visit, f *webhookForm, faults ui.Faults) e
 	f.Path = NotificationsPath(v.Account)
 	f.May = v.Can(account.NotificationsWrite)
 	f.Action = f.Path + "/webhooks"
+	f.Types = p.typeChoices()
 	title := "Add a webhook"
 	if f.Hook != nil {
 		f.Action = f.Hook.Href
@@ -88,6 +91,17 @@ func (p *pages) renderWebhook(v *page.Visit, f *webhookForm, faults ui.Faults) e
 		Status:   faults.Status,
 		Data:     *f,
 	})
+}
+
+// typeChoices are the types that a user may give.
+func (p *pages) typeChoices() [][2]string {
+	list := [][2]string{{"", "From the URL"}}
+	for _, t := range webhookTypes {
+		if c := p.channels[t.name]; c != nil {
+			list = append(list, [2]string{t.name, c.Traits().Title})
+		}
+	}
+	return list
 }
 
 // parseNewWebhook reads the form of a new webhook.
@@ -112,7 +126,8 @@ func (f *webhookForm) read(v *page.Visit) {
 	f.Name = v.Field("name", 1024)
 	f.URL = v.Field("url", 4096)
 	f.Key = v.Field("signing_secret", 4096)
-	f.spec = WebhookSpec{Name: &f.Name, URL: &f.URL}
+	f.Type = v.Field("type", 32)
+	f.spec = WebhookSpec{Name: &f.Name, URL: &f.URL, Type: &f.Type}
 	if secret := v.Field("secret", 4096); secret != "" {
 		f.spec.Secret = &secret
 	}
@@ -131,7 +146,13 @@ func (p *pages) webhook(v *page.Visit) (shownWebhook, error) {
 // webhookOf is the webhook of the path as its form shows it.
 func (p *pages) webhookOf(v *page.Visit) (webhookForm, error) {
 	h, err := p.webhook(v)
-	return webhookForm{Name: h.Name, URL: h.URL, Hook: &h, Secret: h.secrets.Shared != ""}, err
+	return webhookForm{
+		Name:   h.Name,
+		URL:    h.URL,
+		Type:   h.settings.Type,
+		Hook:   &h,
+		Secret: h.secrets.Shared != "",
+	}, err
 }
 
 func (p *pages) webhookChanged(v *page.Visit, f *webhookForm) error {

@@ -32,6 +32,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 		}
 		for _, write := range []func(context.Context, *db.Tx) error{
 			s.writeSeries,
+			s.writeExclusions,
 			s.writeBlocks,
 			s.writeSeen,
 			s.writePairStates,
@@ -220,7 +221,7 @@ func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 			if s.changed[w.ID] {
 				continue
 			}
-			rows = append(rows, readingRow(w, int64(s.id), series, s.Clock(), s.Sums(series, w.Window)))
+			rows = append(rows, s.readingRow(w, int64(s.id), series))
 		}
 	}
 	return insertReadings(ctx, tx, rows)
@@ -300,7 +301,9 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 		for _, read := range []func(context.Context, *db.Tx) error{
 			s.readSeries,
 			s.readObjectives,
+			s.readExclusions,
 			s.readBlocks,
+			s.attachAllExclusions,
 			s.readStates,
 			s.readSeen,
 		} {

@@ -80,8 +80,9 @@ func (f *Feature) registerRules(api *web.API) {
 	const path = "/accounts/{account_id}/traffic/rules"
 	web.Get(api, web.Op{
 		Path: path, ID: "get-traffic-rules", Tag: tag, Permission: account.SLORead,
-		Summary:     "Get the rules that decide what counts as failed",
-		Description: "The rules decide from the status that the client got, the status of the origin, and the reason that the proxy names. The first rule that holds decides; a request for which none holds is good.",
+		Summary: "Get the rules that decide what counts as failed",
+		Description: "The rules decide from the status that the client got, the status of the origin, and the reason that " +
+			"the proxy names. The first rule that holds decides; a request for which none holds is good.",
 	}, func(ctx context.Context, _ *struct{}) (AccountRules, error) {
 		var now *accountRules
 		err := f.db.View(ctx, func(tx *db.Tx) (err error) {
@@ -96,9 +97,10 @@ func (f *Feature) registerRules(api *web.API) {
 
 	web.Put(api, web.Op{
 		Path: path, ID: "replace-traffic-rules", Tag: tag, Permission: account.SLOWrite,
-		Summary:     "Replace the rules that decide what counts as failed",
-		Description: "They apply to requests that arrive from now on; counts that are stored do not change. Without rules, the default rules apply.",
-		Errors:      []errs.Code{errs.CodeStale},
+		Summary: "Replace the rules that decide what counts as failed",
+		Description: "They apply to requests that arrive from now on; counts that are stored do not change. Without rules, " +
+			"the default rules apply.",
+		Errors: []errs.Code{errs.CodeStale},
 	}, func(ctx context.Context, in *replaceRules) (AccountRules, error) {
 		return f.ReplaceRules(ctx, web.Account(ctx).ID, in.Body, func(now AccountRules) error {
 			return web.IfMatch(ctx, now)
@@ -115,9 +117,10 @@ func (f *Feature) registerRules(api *web.API) {
 
 	web.Get(api, web.Op{
 		Path: "/accounts/{account_id}/traffic/counting", ID: "get-counting-rules", Tag: tag,
-		Permission:  account.TrafficWrite,
-		Summary:     "Get how requests of a property are counted",
-		Description: "For programs that count requests themselves, as belfry tail does: the rules, and the thresholds of latency.",
+		Permission: account.TrafficWrite,
+		Summary:    "Get how requests of a property are counted",
+		Description: "For programs that count requests themselves, as belfry tail does: the rules, and the thresholds of " +
+			"latency.",
 	}, func(ctx context.Context, in *countingIn) (CountingRules, error) {
 		return f.countingRules(ctx, web.Account(ctx).ID, in.Zone)
 	})
@@ -177,7 +180,8 @@ func (f *Feature) previewRules(ctx context.Context, accountID string, in RulesTr
 		return out, errs.At(errs.CodeInvalid, "/format", "%s", errs.All(err)[0].Message)
 	}
 	if len(in.Lines) == 0 || len(in.Lines) > maxPreviewLines {
-		return out, errs.At(errs.CodeOutOfRange, "/lines", "lines has 1 to %d lines, not %d", maxPreviewLines, len(in.Lines))
+		return out, errs.At(errs.CodeOutOfRange, "/lines", "lines has 1 to %d lines, not %d", maxPreviewLines,
+			len(in.Lines))
 	}
 	zone, err := loadZone(in.TimeZone)
 	if err != nil {

@@ -32,12 +32,12 @@ const (
 //	https 2018-07-02T22:23:00.186641Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817
 //	  10.0.0.1:80 0.086 0.048 0.037 200 200 0 57 "GET https://www.example.com:443/ HTTP/1.1" ...
 func parseALB(line []byte) (e Entry, err error) {
-	list, whole := words(line)
+	list, complete := splitFields(line)
 	if len(list) == 0 || !slices.Contains([]string{"http", "https", "h2", "grpcs", "ws", "wss"}, list[albType].text) {
 		return e, notLine("the line does not begin with http, https, h2, grpcs, ws or wss: it is not of an Application " +
 			"Load Balancer")
 	}
-	if len(list) <= albRequest || !whole && len(list) <= albDomain {
+	if len(list) <= albRequest || !complete && len(list) <= albDomain {
 		return e, notLine("the line was cut: it has %d fields, and the request is the %dth", len(list), albRequest+1)
 	}
 	var ok bool

@@ -110,7 +110,7 @@ func parseEnvoyText(line []byte) (e Entry, err error) {
 	if quote < 0 {
 		return e, notLine("the quoted request has no end")
 	}
-	list, whole := words(rest[quote+1:])
+	list, complete := splitFields(rest[quote+1:])
 	if len(list) < 2 {
 		return e, notLine("there are no status and response flags behind the request")
 	}
@@ -128,11 +128,11 @@ func parseEnvoyText(line []byte) (e Entry, err error) {
 	}
 	e.took(list[numbers+envoyTook].text, time.Millisecond)
 	authority, upstream := numbers+envoyAuthority, numbers+envoyUpstream
-	if !whole || !quotedFrom(list, numbers+envoyTook+2, upstream) {
+	if !complete || !quotedFrom(list, numbers+envoyTook+2, upstream) {
 		// A quote in the user agent moves the fields; in the default format the last two are
 		// known from the end.
 		end := len(list) - 1
-		if !whole || end < upstream || !list[end].quoted || !list[end-1].quoted {
+		if !complete || end < upstream || !list[end].quoted || !list[end-1].quoted {
 			return e, notLine("the line was cut, or a field holds a quote, which Envoy's text format does not escape (its " +
 				"JSON format does)")
 		}
@@ -146,7 +146,7 @@ func parseEnvoyText(line []byte) (e Entry, err error) {
 
 // quotedFrom reports whether all fields from the first to the last that the line has
 // are in quotes.
-func quotedFrom(list []word, first, last int) bool {
+func quotedFrom(list []textField, first, last int) bool {
 	for i := first; i <= last && i < len(list); i++ {
 		if !list[i].quoted {
 			return false

@@ -25,13 +25,12 @@ func parseHAProxy(line []byte, zone *time.Location) (e Entry, err error) {
 	// A quote in the request is written as #22, so the request is all that is quoted; some
 	// daemons of syslog write \" for the quotes around it.
 	rest := line[from:]
-	request := ""
-	if quote := bytes.IndexByte(rest, '"'); quote >= 0 {
-		request = strings.TrimRight(string(rest[quote+1:]), `"\ `)
-		rest = bytes.TrimRight(rest[:quote], `\ `)
-	} else {
+	quote := bytes.IndexByte(rest, '"')
+	if quote < 0 {
 		return e, notLine("there is no quoted request: the line was cut, or is not of option httplog")
 	}
+	request := strings.TrimRight(string(rest[quote+1:]), `"\ `)
+	rest = bytes.TrimRight(rest[:quote], `\ `)
 	list := strings.Fields(string(rest))
 	// frontend backend/server timers status bytes cookie cookie state connections queues
 	const status, state = 3, 7

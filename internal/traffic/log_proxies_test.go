@@ -32,7 +32,8 @@ func short(e traffic.Entry, fault error) string {
 		outcome = "bad"
 	}
 	at := time.Unix(e.At, 0).UTC().Format("2006-01-02T15:04:05")
-	return fmt.Sprintf("%s|%s|%s|%d|%d|%s|%s|%s", at, e.Hostname, e.Origin, e.Status, e.OriginStatus, e.Reason, took, outcome)
+	return fmt.Sprintf("%s|%s|%s|%d|%d|%s|%s|%s", at, e.Hostname, e.Origin, e.Status, e.OriginStatus, e.Reason, took,
+		outcome)
 }
 
 func TestLinesWrittenByOthersAreRead(t *testing.T) {
@@ -109,10 +110,13 @@ func TestLinesWrittenByOthersAreRead(t *testing.T) {
 }
 
 const (
-	envoyLine   = `[2016-04-15T20:17:00.310Z] "GET / HTTP/1.1" %s 0 10 226 100 "-" "%s" "id" "shop.example:443" "10.0.0.1:80"`
-	haproxyLine = `10.0.1.2:33317 [06/Feb/2009:12:14:14.655] in~ bk/s1 10/0/30/69/%s %s 2750 - - %s-- 1/1/1/1/0 0/0 "GET / HTTP/1.1"`
-	albLine     = `https 2018-07-02T22:23:00.186641Z app/lb/50 192.0.2.7:2817 %s %s 0.1 %s 34 366 "GET https://shop.example:443/ HTTP/1.1" "curl" - - arn "Root=1" "-" "-" 0 2018-07-02T22:22:48.364000Z "forward" "-" "%s"`
-	frontLine   = "2019-12-04\t21:02:31\tLAX1\t392\t192.0.2.100\tGET\td1.cloudfront.net\t/\t%s\t-\tx\t-\t-\tError\tid==\t" +
+	envoyLine = `[2016-04-15T20:17:00.310Z] "GET / HTTP/1.1" %s 0 10 226 100 "-" "%s" "id" ` +
+		`"shop.example:443" "10.0.0.1:80"`
+	haproxyLine = `10.0.1.2:33317 [06/Feb/2009:12:14:14.655] in~ bk/s1 10/0/30/69/%s %s 2750 - - %s-- 1/1/1/1/0 0/0 ` +
+		`"GET / HTTP/1.1"`
+	albLine = `https 2018-07-02T22:23:00.186641Z app/lb/50 192.0.2.7:2817 %s %s 0.1 %s 34 366 ` +
+		`"GET https://shop.example:443/ HTTP/1.1" "curl" - - arn "Root=1" "-" "-" 0 2018-07-02T22:22:48.364000Z "forward" "-" "%s"`
+	frontLine = "2019-12-04\t21:02:31\tLAX1\t392\t192.0.2.100\tGET\td1.cloudfront.net\t/\t%s\t-\tx\t-\t-\tError\tid==\t" +
 		"Shop.example\thttps\t23\t%s\t-\t-\t-\tError\tHTTP/2.0\t-\t-\t11040\t0.001\t%s\ttext/html\t78\t-\t-"
 )
 
@@ -145,7 +149,8 @@ func TestProxiesSayWhyARequestFailed(t *testing.T) {
 			"2001:db8::1||200|0||2ms|good"},
 		{traffic.Envoy, `{"start_time":"2016-04-15T20:17:00Z","response_code":502,"response_flags":"UPE","duration":12.5}`,
 			"||502|0|UPE|12.5ms|bad"},
-		{traffic.Envoy, `{"start_time":"2016-04-15T20:17:00Z","response_code":"0","response_flags":"DC"}`, "||0|0|DC|-|good"},
+		{traffic.Envoy, `{"start_time":"2016-04-15T20:17:00Z","response_code":"0","response_flags":"DC"}`,
+			"||0|0|DC|-|good"},
 
 		{traffic.HAProxy, haproxy("109", "200", "--"), "|bk/s1|200|0||109ms|good"},
 		{traffic.HAProxy, haproxy("109", "503", "SC"), "|bk/s1|503|0|SC|109ms|unreachable"},
@@ -161,13 +166,15 @@ func TestProxiesSayWhyARequestFailed(t *testing.T) {
 		{traffic.ALB, alb("10.0.0.1:80", "0.086 0.048", "200 200", "-"), "shop.example|10.0.0.1:80|200|200||48ms|good"},
 		{traffic.ALB, alb("10.0.0.1:80", "0.086 0.048", "502 500", "-"), "shop.example|10.0.0.1:80|502|500||48ms|bad"},
 		{traffic.ALB, alb("-", "-1 -1", "503 -", "-"), "shop.example||503|0|no-target|-|unreachable"},
-		{traffic.ALB, alb("10.0.0.1:80", "0.01 -1", "502 -", "-"), "shop.example|10.0.0.1:80|502|0|not-dispatched|-|unreachable"},
+		{traffic.ALB, alb("10.0.0.1:80", "0.01 -1", "502 -", "-"),
+			"shop.example|10.0.0.1:80|502|0|not-dispatched|-|unreachable"},
 		{traffic.ALB, alb("10.0.0.1:80", "0.01 -1", "504 -", "-"), "shop.example|10.0.0.1:80|504|0|not-dispatched|-|bad"},
 		{traffic.ALB, alb("10.0.0.1:80", "-1 -1", "460 -", "-"), "shop.example|10.0.0.1:80|460|0|not-dispatched|-|good"},
 		{traffic.ALB, alb("10.0.0.1:80", "-1 -1", "- -", "-"), "shop.example|10.0.0.1:80|0|0|not-dispatched|-|good"},
 
 		{traffic.CloudFront, front("200", "0.25", "Hit"), "shop.example||200|0|Hit|250ms|good"},
-		{traffic.CloudFront, front("502", "0.25", "OriginConnectError"), "shop.example||502|0|OriginConnectError|250ms|unreachable"},
+		{traffic.CloudFront, front("502", "0.25", "OriginConnectError"),
+			"shop.example||502|0|OriginConnectError|250ms|unreachable"},
 		{traffic.CloudFront, front("504", "30.0", "OriginCommError"), "shop.example||504|0|OriginCommError|30s|bad"},
 		{traffic.CloudFront, front("000", "0.25", "ClientCommError"), "shop.example||0|0|ClientCommError|250ms|good"},
 		{traffic.CloudFront, front("503", "0.25", "LimitExceeded"), "shop.example||503|0|LimitExceeded|250ms|bad"},
@@ -199,9 +206,12 @@ func TestAProxysLineThatIsNoRequestSaysWhy(t *testing.T) {
 		{traffic.Envoy, `{"response_code":200}`, "none of start_time"},
 		{traffic.Envoy, `{"response_code":200,"start_time":`, "not one JSON object"},
 		{traffic.HAProxy, "Feb  6 12:12:56 gw haproxy[14387]: Proxy in started.", "no time"},
-		{traffic.HAProxy, `haproxy[1]: 127.0.0.1:34550 [06/Feb/2009:12:12:51.443] frt/f1: invalid request`, "no quoted request"},
-		{traffic.HAProxy, `1.2.3.4:5 [06/Feb/2009:12:14:14.655] in bk/s1 10/0/30/69/109 200 "GET / HTTP/1.1"`, "no five times"},
-		{traffic.HAProxy, `1.2.3.4:5 [06/Feb/2009:12:14:14.655] in bk/s1 10/0/30 2 2 - - ---- 1/1 0/0 x "GET /"`, "no five times"},
+		{traffic.HAProxy, `haproxy[1]: 127.0.0.1:34550 [06/Feb/2009:12:12:51.443] frt/f1: invalid request`,
+			"no quoted request"},
+		{traffic.HAProxy, `1.2.3.4:5 [06/Feb/2009:12:14:14.655] in bk/s1 10/0/30/69/109 200 "GET / HTTP/1.1"`,
+			"no five times"},
+		{traffic.HAProxy, `1.2.3.4:5 [06/Feb/2009:12:14:14.655] in bk/s1 10/0/30 2 2 - - ---- 1/1 0/0 x "GET /"`,
+			"no five times"},
 		{traffic.HAProxy, `1.2.3.4:5 [06/Feb/2009:12:14:14.655] in bk/s1 10/0/30/69/109 no 2750 - - ---- 1/1/1/1/0 0/0 "GET /"`,
 			"not a number"},
 		{traffic.ALB, "hello", "does not begin"},

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// word is one field of a line of text.
-type word struct {
+// textField is one field of a line of text.
+type textField struct {
 	text   string
 	quoted bool
 }
 
-// words splits a line into fields that are separated by spaces; a field in double
+// splitFields splits a line into fields that are separated by spaces; a field in double
 // quotes may hold spaces, and a backslash protects its next character. A line that
 // was cut inside of quotes has ok false.
-func words(line []byte) (list []word, ok bool) {
-	list = make([]word, 0, 32)
+func splitFields(line []byte) (list []textField, ok bool) {
+	list = make([]textField, 0, 32)
 	for {
 		line = bytes.TrimLeft(line, " ")
 		switch {
@@ -29,21 +29,21 @@ func words(line []byte) (list []word, ok bool) {
 			if end < 0 {
 				return list, false
 			}
-			list = append(list, word{string(line[1 : 1+end]), true})
+			list = append(list, textField{string(line[1 : 1+end]), true})
 			line = line[end+2:]
 		default:
 			end := bytes.IndexByte(line, ' ')
 			if end < 0 {
 				end = len(line)
 			}
-			list = append(list, word{text: string(line[:end])})
+			list = append(list, textField{text: string(line[:end])})
 			line = line[end:]
 		}
 	}
 }
 
 // field is the text of a field; empty where the line has none, or "-".
-func field(list []word, i int) string {
+func field(list []textField, i int) string {
 	if i >= len(list) || list[i].text == "-" {
 		return ""
 	}

@@ -134,13 +134,13 @@ func (c *compiled) holds(f Format, e *Entry) bool {
 	return c.formats == nil || slices.Contains(c.formats, string(f))
 }
 
-func (c *compiled) hasReason(reason string) bool {
-	for reason != "" {
-		word, rest, _ := strings.Cut(reason, ",")
+func (c *compiled) hasReason(all string) bool {
+	for all != "" {
+		word, rest, _ := strings.Cut(all, ",")
 		if slices.Contains(c.reasons, word) {
 			return true
 		}
-		reason = rest
+		all = rest
 	}
 	return false
 }

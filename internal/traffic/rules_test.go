@@ -158,7 +158,8 @@ func TestAnAccountDecidesWhatCountsAsFailed(t *testing.T) {
 			t.Helper()
 			var log strings.Builder
 			for _, status := range statuses {
-				fmt.Fprintf(&log, "192.0.2.7 - - [%s] \"GET / HTTP/1.1\" %d 1\n", start.Format("02/Jan/2006:15:04:05 -0700"), status)
+				fmt.Fprintf(&log, "192.0.2.7 - - [%s] \"GET / HTTP/1.1\" %d 1\n",
+					start.Format("02/Jan/2006:15:04:05 -0700"), status)
 			}
 			return w.took(w.post("writer", "/accounts/"+w.a+"/traffic/logs?format=combined&zone="+zone, log.String(),
 				"Content-Type", "text/plain"), len(statuses), 0).Result
@@ -242,7 +243,8 @@ func TestAPreviewSaysWhatRulesWouldDecide(t *testing.T) {
 		r.Status != 200 {
 		t.Fatal(r.Text)
 	}
-	if got.Now != (traffic.OutcomeCounts{Good: 2, Bad: 1}) || got.Then != (traffic.OutcomeCounts{Good: 1, Bad: 1, Ignored: 1}) ||
+	if got.Now != (traffic.OutcomeCounts{Good: 2, Bad: 1}) ||
+		got.Then != (traffic.OutcomeCounts{Good: 1, Bad: 1, Ignored: 1}) ||
 		got.Refused != 1 || len(got.Lines) != 3 || *got.Lines[0].Rule != 0 || got.Lines[1].Then != traffic.IsIgnored ||
 		got.Lines[2].Line != 4 || got.Lines[2].Fault == "" || len(got.Rules) != 2 || got.Rules[1].Lines != 1 {
 		t.Errorf("%+v", got)

@@ -23,7 +23,9 @@ var unlinked = map[string]string{
 	"/{$}":     "leads on to an account or to the console",
 	"/console": "leads on to the first page of the console",
 
-	"/accounts/{account_id}/firing":  "a part of pages",
+	"/accounts/{account_id}/firing":                         "a part of pages",
+	"/accounts/{account_id}/objectives/new/parts/{zone_id}": "a part of a form",
+
 	"/accounts/{account_id}/find":    "the suggestions of pickers",
 	"/accounts/{account_id}/palette": "the suggestions of the palette",
 	"/console/find":                  "the suggestions of pickers",
@@ -135,6 +137,11 @@ func (c *crawler) visit(name, path string) {
 	}
 	for _, link := range site.LinksOf(p.Body) {
 		c.follow(at, link.Href)
+	}
+	for _, form := range site.FormsOf(p.Body) {
+		if !form.Post && form.Action != "" && len(form.Fields) == 0 {
+			c.follow(at, form.Action)
+		}
 	}
 }
 

@@ -103,8 +103,8 @@ var errNoWindow = errors.New("not a window")
 // UnmarshalText reads a window's name.
 func (w *Window) UnmarshalText(b []byte) error {
 	if len(b) > 0 {
-		for i, name := range windowNames {
-			if name == string(b) {
+		for i := range windowNames {
+			if windowNames[i] == string(b) {
 				*w = Window(i)
 				return nil
 			}
