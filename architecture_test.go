@@ -119,6 +119,8 @@ var drivers = map[string][]string{
 		"internal/platform/telemetry", "test", "bench"},
 	"go.opentelemetry.io": {"internal/platform/telemetry", "internal/platform/bus",
 		"internal/platform/web"},
+	"go.opentelemetry.io/proto/otlp":        {"internal/traffic"},
+	"google.golang.org/protobuf":            {"internal/traffic"},
 	"github.com/santhosh-tekuri/jsonschema": {"internal/catalogue"},
 	"github.com/yuin/goldmark":              {"internal/platform/reference"},
 	"golang.org/x/crypto":                   {"internal/account"},

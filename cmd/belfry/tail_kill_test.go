@@ -57,11 +57,17 @@ func (s *countingServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("Idempotency-Key")
 	if before, ok := s.seen[key]; !ok {
 		s.seen[key] = string(body)
-		var list []struct{ Total, Bad int }
+		var list []struct {
+			Total, Bad int
+			SLI        string
+		}
 		if err := json.Unmarshal(body, &list); err != nil {
 			s.t.Error(err)
 		}
 		for _, c := range list {
+			if c.SLI != "" { // latency, of the same requests
+				continue
+			}
 			s.total += c.Total
 			s.bad += c.Bad
 		}
@@ -89,10 +95,46 @@ func TestTailProcess(t *testing.T) {
 	os.Exit(dispatch(t.Context(), strings.Split(args, "\n"), os.Stdout, os.Stderr))
 }
 
-// A log of 100,000 lines is written while it is followed; it is renamed, copied
-// and truncated, and compressed, old writers go on, and the follower is killed,
-// in the middle of any of it. Every line is counted once.
+// formatLines write one line of each format: of a time, with a number and a status.
+var formatLines = map[string]func(at time.Time, n, status int) string{
+	"combined": func(at time.Time, n, status int) string {
+		return fmt.Sprintf("192.0.2.7 - - [%s] \"GET /%d HTTP/1.1\" %d 1 \"-\" \"-\"\n",
+			at.Format("02/Jan/2006:15:04:05 -0700"), n, status)
+	},
+	"envoy": func(at time.Time, n, status int) string {
+		return fmt.Sprintf("[%s] \"GET /%d HTTP/2\" %d - 0 1 2 1 \"-\" \"-\" \"id\" \"shop.example\" \"10.0.0.1:80\"\n",
+			at.Format(time.RFC3339Nano), n, status)
+	},
+	"haproxy": func(at time.Time, n, status int) string {
+		return fmt.Sprintf("10.0.1.2:33317 [%s] in bk/s1 1/0/3/6/10 %d 2 - - ---- 1/1/1/1/0 0/0 \"GET /%d HTTP/1.1\"\n",
+			at.Format("02/Jan/2006:15:04:05.000"), status, n)
+	},
+	"alb": func(at time.Time, n, status int) string {
+		return fmt.Sprintf("https %s app/lb/50 192.0.2.7:2817 10.0.0.1:80 0.1 0.048 0.1 %d %d 34 366 "+
+			"\"GET https://shop.example:443/%d HTTP/1.1\" \"curl\" - - arn \"Root=1\" \"-\"\n",
+			at.Format("2006-01-02T15:04:05.000000Z"), status, status, n)
+	},
+	"cloudfront": func(at time.Time, n, status int) string {
+		return fmt.Sprintf("{\"date\":%q,\"time\":%q,\"sc-status\":\"%d\",\"x-host-header\":\"shop.example\",\"cs-uri-stem\":\"/%d\"}\n",
+			at.Format("2006-01-02"), at.Format("15:04:05"), status, n)
+	},
+}
+
 func TestTailCountsExactlyOverRotationsAndKills(t *testing.T) {
+	countsExactly(t, "combined", 100_000)
+}
+
+func TestTailCountsTheOtherFormatsExactly(t *testing.T) {
+	for _, format := range []string{"envoy", "haproxy", "alb", "cloudfront"} {
+		t.Run(format, func(t *testing.T) { countsExactly(t, format, 10_000) })
+	}
+}
+
+// countsExactly writes a log of so many lines while it is followed; the log is renamed,
+// copied and truncated, and compressed, old writers go on, and the follower is killed, in
+// the middle of any of it. Every line is counted once.
+func countsExactly(t *testing.T, format string, all int) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	dice := rand.New(rand.NewPCG(seed, 0))
@@ -102,7 +144,7 @@ func TestTailCountsExactlyOverRotationsAndKills(t *testing.T) {
 	dir := t.TempDir()
 	log := filepath.Join(dir, "access.log")
 	args := []string{"tail", "--account", "ext:acme", "--zone", "shop.example", "--url", listener.URL, "--token", "blf_x",
-		"--state", filepath.Join(dir, "state", "s.json"), log}
+		"--format", format, "--state", filepath.Join(dir, "state", "s.json"), log}
 	var words bytes.Buffer
 	start := func(args ...string) *exec.Cmd {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestTailProcess$")
@@ -124,7 +166,6 @@ func TestTailCountsExactlyOverRotationsAndKills(t *testing.T) {
 	}
 	t.Cleanup(kill)
 
-	const all = 100_000
 	written, failures := 0, 0
 	put := func(file string, n int) {
 		var b bytes.Buffer
@@ -134,8 +175,7 @@ func TestTailCountsExactlyOverRotationsAndKills(t *testing.T) {
 				status = 503
 				failures++
 			}
-			at := time.Date(2026, 11, 22, 10, 0, written/10, 0, time.UTC).Format("02/Jan/2006:15:04:05 -0700")
-			fmt.Fprintf(&b, "192.0.2.7 - - [%s] \"GET /%d HTTP/1.1\" %d 1 \"-\" \"-\"\n", at, written, status)
+			b.WriteString(formatLines[format](time.Date(2026, 11, 22, 10, 0, written/10, 0, time.UTC), written, status))
 			written++
 		}
 		f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)

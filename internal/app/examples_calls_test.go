@@ -373,6 +373,21 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("send-access-logs", input{path: one, query: url.Values{"format": {"combined"}, "zone": {"checkout.shop.example"}},
 		kind: "text/plain", text: fmt.Sprintf(line+line, "pots", 200, "pay", 502)})
 	r.callTrafficRules(s, fmt.Sprintf(line+line, "pots", 429, "pay", 502))
+	nano := func(at int64) string { return fmt.Sprint(at * int64(time.Second)) }
+	attribute := func(name string, value object) object { return object{"key": name, "value": value} }
+	r.do("send-otlp-metrics", input{path: one, body: object{"resourceMetrics": []object{{
+		"resource": object{"attributes": []object{
+			attribute("service.name", object{"stringValue": "checkout.shop.example"}),
+		}},
+		"scopeMetrics": []object{{"metrics": []object{{
+			"name": "http.server.request.duration", "unit": "s",
+			"histogram": object{"aggregationTemporality": 1, "dataPoints": []object{{
+				"startTimeUnixNano": nano(now - 60), "timeUnixNano": nano(now),
+				"attributes": []object{attribute("http.response.status_code", object{"intValue": "502"})},
+				"count":      "6", "bucketCounts": []string{"4", "2"}, "explicitBounds": []float64{0.3},
+			}}},
+		}}}},
+	}}}})
 	poll.Until(r.t, "the objective burns", func() bool {
 		var list []json.RawMessage
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)

@@ -174,6 +174,7 @@ func TestTheExplorerWorksByKeyboardAndLive(t *testing.T) {
 	b.Press("Escape")
 	until(t, b, `!location.search.includes("event=") && !document.querySelector("#detail h2")
 		&& document.activeElement?.closest("[data-row]") === document.querySelectorAll("#rows > [data-row]")[1]`)
+	until(t, b, `document.readyState === "complete" && document.querySelector("[data-fold]")`)
 	// A change set opens in its place, and the next page is loaded when the end of the list is visible.
 	b.Evaluate(`(document.querySelector("[data-fold]").click(), "")`)
 	until(t, b, `document.querySelector(".fold").open && document.querySelectorAll(".fold .row").length === 20`)

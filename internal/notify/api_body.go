@@ -59,7 +59,9 @@ func (n *Feature) registerBodies(api *web.API) {
 }
 
 // PreviewBody writes a sample alert with a template, which need not be stored.
-func (n *Feature) PreviewBody(ctx context.Context, accountID string, in WebhookBodyPreview) (out WebhookBody, err error) {
+func (n *Feature) PreviewBody(
+	ctx context.Context, accountID string, in WebhookBodyPreview,
+) (out WebhookBody, err error) {
 	c := n.channels[TypeGeneric]
 	if c == nil {
 		return out, errs.New(errs.CodeUnavailable, "this installation sends no webhooks")

@@ -175,11 +175,14 @@ func (n *Feature) refuseUsed(ctx context.Context, tx *db.Tx, d *Destination) err
 	if err != nil {
 		return err
 	}
-	noun := map[string]string{KindPagerDuty: "PagerDuty service"}[d.Kind]
+	noun := "webhook"
+	if d.Kind == KindPagerDuty {
+		noun = "PagerDuty service"
+	}
 	for _, p := range policies {
 		if slices.Contains(p.Mechanisms.hooks(), Mechanism{d.ID}) {
 			return errs.New(errs.CodeStateConflict, "the policy %s sends to this %s; take it out of the policy first",
-				quoted(p.Name), cmp.Or(noun, "webhook"))
+				quoted(p.Name), noun)
 		}
 	}
 	others, err := db.Collect(ctx, tx, n.scanDestination, selectDestination+` WHERE account_id = $1 AND settings LIKE $2`,
@@ -190,7 +193,7 @@ func (n *Feature) refuseUsed(ctx context.Context, tx *db.Tx, d *Destination) err
 	for _, other := range others {
 		if f := other.settings.Fallback; f != nil && f.DestinationID == d.ID {
 			return errs.New(errs.CodeStateConflict, "the destination %s falls back to this %s; change its fallback first",
-				quoted(other.Name), cmp.Or(noun, "webhook"))
+				quoted(other.Name), noun)
 		}
 	}
 	return nil
@@ -221,11 +224,13 @@ func (n *Feature) mustReach(ctx context.Context, d *Destination) error {
 		return nil
 	}
 	pointer := "/url"
-	if status := statusOf(r, meaning); (status == http.StatusUnauthorized || status == http.StatusForbidden) && d.secrets.Shared != "" {
-		pointer = "/secret"
-	}
-	if d.Kind == KindPagerDuty && pointer == "/secret" {
+	status := statusOf(r, meaning)
+	refused := status == http.StatusUnauthorized || status == http.StatusForbidden
+	switch {
+	case refused && d.Kind == KindPagerDuty:
 		pointer = "/routing_key"
+	case refused && d.secrets.Shared != "":
+		pointer = "/secret"
 	}
 	if r.Error != "" {
 		return errs.At(errs.CodeInvalid, pointer, "a test message did not arrive: %s", r.Error)

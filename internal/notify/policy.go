@@ -106,7 +106,8 @@ func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) er
 		list = append(list, errs.At(errs.CodeMissingField, "/name", "name is required"))
 	}
 	if len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks)+len(p.Mechanisms.PagerDuty) == 0 {
-		list = append(list, errs.At(errs.CodeMissingField, "/mechanisms", "mechanisms needs at least one email, webhook or pagerduty"))
+		list = append(list, errs.At(errs.CodeMissingField, "/mechanisms",
+			"mechanisms needs at least one email, webhook or pagerduty"))
 	}
 	rest, err := n.checkDraft(ctx, account, p)
 	if err != nil {

@@ -44,7 +44,13 @@ const (
 
 // ViewOf arranges a message. A fact without a value is left out.
 func ViewOf(m *Message) View {
-	v := View{Headline: Headline(m), Policy: m.Policy, Color: colorBad, Mark: markBad, Links: []Link{{"View alert", m.URL}}}
+	v := View{
+		Headline: Headline(m),
+		Policy:   m.Policy,
+		Color:    colorBad,
+		Mark:     markBad,
+		Links:    []Link{{"View alert", m.URL}},
+	}
 	switch m.Event {
 	case "":
 		v.Color = colorInfo
@@ -64,8 +70,8 @@ func ViewOf(m *Message) View {
 		v.fact("What", m.Title)
 		v.fact("Property", m.Property)
 		v.fact("Severity", m.Severity)
-		v.fact("Started", when(m.Started))
-		v.fact("Ended", when(m.At))
+		v.fact("Started", timeText(m.Started))
+		v.fact("Ended", timeText(m.At))
 		return v
 	}
 	v.Lead, _ = Preceded(m)
@@ -79,9 +85,9 @@ func ViewOf(m *Message) View {
 		if by {
 			name = "Began by"
 		}
-		v.fact(name, when(at))
+		v.fact(name, timeText(at))
 	}
-	v.fact("Alert started", when(m.At))
+	v.fact("Alert started", timeText(m.At))
 	return v
 }
 
@@ -124,8 +130,8 @@ func Fit(v View, most int, write func(View) ([]byte, error)) (body []byte, err e
 	return body, nil
 }
 
-// when is a time for people, with its zone; "" for the zero time.
-func when(t time.Time) string {
+// timeText is a time for people, with its zone; "" for the zero time.
+func timeText(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -26,6 +26,10 @@ type submission struct {
 	result     IngestResult
 	answer     []byte // result as JSON: sent, and stored for a repetition
 	msgs       []bus.Message
+	batchID    string
+
+	// late makes msgs in the transaction, from what is stored; nil = they are made before.
+	late func(context.Context, *db.Tx) error
 
 	// The outcome, set by the flush.
 	replayed []byte // the answer of the first request
@@ -40,11 +44,11 @@ func (f *Feature) submit(ctx context.Context, b *batch, s *submission) (answer [
 	if s.answer, err = json.Marshal(s.result); err != nil {
 		return nil, false, err
 	}
-	batchID := id.New()
+	s.batchID = id.New()
 	if s.key != "" {
-		batchID = messageID(s.scope, s.key, string(s.hash[:]))
+		s.batchID = messageID(s.scope, s.key, string(s.hash[:]))
 	}
-	if s.msgs, err = Shard(batchID, b.good, f.cfg.Partitions); err != nil {
+	if s.msgs, err = Shard(s.batchID, b.good, f.cfg.Partitions); err != nil {
 		return nil, false, err
 	}
 	sharded := len(s.msgs)
@@ -54,7 +58,7 @@ func (f *Feature) submit(ctx context.Context, b *batch, s *submission) (answer [
 	}
 
 	s.msgs = append(s.msgs, rejects...)
-	if len(s.msgs) > 0 || s.key != "" {
+	if len(s.msgs) > 0 || s.key != "" || s.late != nil {
 		if err := f.writer.Do(ctx, s); err != nil {
 			return nil, false, err
 		}
@@ -63,6 +67,9 @@ func (f *Feature) submit(ctx context.Context, b *batch, s *submission) (answer [
 		return s.replayed, true, s.refused
 	}
 	f.cfg.Wake()
+	if s.late != nil {
+		sharded = len(s.msgs)
+	}
 	f.metrics.stored(b, sharded)
 	return s.answer, false, nil
 }
@@ -79,6 +86,11 @@ func (f *Feature) store(ctx context.Context, list []*submission) error {
 			}
 			if !fresh {
 				continue
+			}
+			if s.late != nil {
+				if err := s.late(ctx, tx); err != nil {
+					return err
+				}
 			}
 			for n := range s.msgs { // by this time, objectives distinguish replayed history
 				s.msgs[n].Time = f.now()

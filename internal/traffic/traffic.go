@@ -152,8 +152,8 @@ func (f *Feature) Run(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
 	for {
-		if err := f.deleteOldKeys(ctx); err != nil && ctx.Err() == nil {
-			f.log.Warn("traffic: old keys not deleted, will be tried again", "error", err)
+		if err := errors.Join(f.deleteOldKeys(ctx), f.deleteOldSources(ctx)); err != nil && ctx.Err() == nil {
+			f.log.Warn("traffic: old keys or sources not deleted, will be tried again", "error", err)
 		}
 		select {
 		case <-tick.C:

@@ -78,6 +78,17 @@ type Answer struct {
 // Address is the URL that a user would save.
 func (f *Fake) Address() string { return f.URL + f.Path }
 
+// Secrets are the parts of its settings that give access to it.
+func (f *Fake) Secrets() (list []string) {
+	separates := func(r rune) bool { return strings.ContainsRune("/?&=", r) }
+	for part := range strings.FieldsFuncSeq(f.Path+"/"+f.Secret, separates) {
+		if strings.Contains(strings.ToLower(part), "secret") || part == f.Secret {
+			list = append(list, part)
+		}
+	}
+	return list
+}
+
 // Got are the accepted requests.
 func (f *Fake) Got() []Request {
 	f.mu.Lock()
@@ -126,10 +137,8 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var o object
-	fault := ""
-	if err := json.Unmarshal(body, &o); err != nil || !utf8.Valid(body) {
-		fault = "no JSON"
-	} else {
+	fault := "no JSON"
+	if err := json.Unmarshal(body, &o); err == nil && utf8.Valid(body) {
 		fault = f.check(f, r, o)
 	}
 	if fault != "" {

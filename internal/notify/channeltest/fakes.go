@@ -117,13 +117,12 @@ func checkSlack(f *Fake, r *http.Request, o object) string {
 	total := length(o.text("text"))
 	texts := []string{o.text("text")}
 	for _, b := range blocks {
-		for _, x := range []struct {
-			path string
-			most int
-		}{{"text.text", map[string]int{"header": 150, "section": 3000}[b.text("type")]}} {
-			if s := b.text(x.path); length(s) > x.most {
-				return "a text is too long"
-			}
+		most := 3000
+		if b.text("type") == "header" {
+			most = 150
+		}
+		if length(b.text("text.text")) > most {
+			return "a text is too long"
 		}
 		texts = append(texts, b.text("text.text"))
 		fields := append(b.list("fields"), b.list("elements")...)
@@ -272,8 +271,8 @@ func checkPagerDuty(f *Fake, r *http.Request, o object) string {
 	if size(o) > 512_000 {
 		return "too long"
 	}
-	if at := o.text("payload.timestamp"); at != "" {
-		if _, err := time.Parse(time.RFC3339Nano, at); err != nil {
+	if stamp := o.text("payload.timestamp"); stamp != "" {
+		if _, err := time.Parse(time.RFC3339Nano, stamp); err != nil {
 			return "timestamp"
 		}
 	}

@@ -143,5 +143,7 @@ func description(v notify.View) string {
 // escape writes the characters of Discord's markup as text.
 func escape(s string) string { return escaper.Replace(s) }
 
-var escaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `_`, `\_`, `~`, `\~`, "`", "\\`", `|`, `\|`, `>`, `\>`, `<`, `\<`,
-	`[`, `\[`, `]`, `\]`, `#`, `\#`, `@`, "@\u200b")
+var escaper = strings.NewReplacer(
+	`\`, `\\`, `*`, `\*`, `_`, `\_`, `~`, `\~`, "`", "\\`", `|`, `\|`, `>`, `\>`, `<`, `\<`,
+	`[`, `\[`, `]`, `\]`, `#`, `\#`, `@`, "@\u200b",
+)

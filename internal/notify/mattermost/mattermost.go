@@ -87,5 +87,7 @@ func Body(m *notify.Message) ([]byte, error) {
 // that it would mention.
 func escape(s string) string { return escaper.Replace(s) }
 
-var escaper = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `_`, `\_`, `~`, `\~`, "`", "\\`", `|`, `\|`, `<`, `\<`, `[`, `\[`,
-	`]`, `\]`, `#`, `\#`, `!`, `\!`, `@`, "@\u200b")
+var escaper = strings.NewReplacer(
+	`\`, `\\`, `*`, `\*`, `_`, `\_`, `~`, `\~`, "`", "\\`", `|`, `\|`, `<`, `\<`, `[`, `\[`,
+	`]`, `\]`, `#`, `\#`, `!`, `\!`, `@`, "@\u200b",
+)

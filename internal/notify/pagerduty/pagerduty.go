@@ -27,6 +27,11 @@ const (
 	keyLength   = 32
 )
 
+const (
+	digits = "0123456789"
+	lower  = "abcdefghijklmnopqrstuvwxyz"
+)
+
 // Channel is the channel of PagerDuty. Safe for concurrent use.
 type Channel struct{ client *outbound.Client }
 
@@ -48,7 +53,7 @@ func (*Channel) Traits() notify.Traits {
 }
 
 func check(s notify.Settings) (pointer, fault string) {
-	if len(s.Secret) != keyLength || strings.Trim(s.Secret, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+	if len(s.Secret) != keyLength || strings.Trim(s.Secret, digits+lower+strings.ToUpper(lower)) != "" {
 		return "/routing_key", "routing_key has 32 letters and digits: it is the integration key of an integration " +
 			"\"Events API v2\" of the service"
 	}

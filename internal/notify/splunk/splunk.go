@@ -29,7 +29,7 @@ func (*Channel) Traits() notify.Traits {
 		Title: "Splunk",
 		Answers: []notify.Answer{
 			{Status: 400, Text: "Incorrect index", As: 403, Why: "Splunk: the token may not write to its index"},
-			{Status: 400, Text: "Data channel is missing", As: 403, Why: "Splunk: turn off indexer acknowledgement of the token"},
+			{Status: 400, Text: "Data channel is missing", As: 403, Why: "Splunk: turn off the token's indexer acknowledgement"},
 			{Text: "Server is busy", As: 503, Why: "Splunk is busy"},
 		},
 		Check: check,

@@ -66,7 +66,9 @@ func TestTheCostOfATemplateIsBounded(t *testing.T) {
 
 // FuzzTemplates looks for a template that does not end, or a body that is no JSON.
 func FuzzTemplates(f *testing.F) {
-	for _, s := range []string{`{"a": "{{text}}"}`, `[{{#changes}}{{who}}{{/changes}}]`, `{{^empty}}1{{/empty}}`, `"\{{text}}"`} {
+	for _, s := range []string{
+		`{"a": "{{text}}"}`, `[{{#changes}}{{who}}{{/changes}}]`, `{{^empty}}1{{/empty}}`, `"\{{text}}"`,
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, source string) {
