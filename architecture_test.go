@@ -129,15 +129,17 @@ var drivers = map[string][]string{
 	"github.com/chromedp":                   {"test"},
 	"github.com/transparency-dev/merkle":    {"test"},
 	"github.com/cloudflare":                 {"test"},
-	"go.yaml.in/yaml":                       {"internal/app", "internal/catalogue", "internal/platform/web", "internal/slo/exchange"},
-	"github.com/prometheus/client_golang":   {"internal"},
-	"golang.org/x/mod":                      {"internal/platform/merkle", "internal/audit", "test"},
-	"github.com/go-json-experiment/json":    {"internal", "bench", "test"},
-	"github.com/klauspost/compress":         {"internal/platform"},
-	"golang.org/x/sys":                      {"internal/platform"},
-	"github.com/mattn/go-isatty":            {"cmd"},
-	"github.com/emersion/go-smtp":           {"internal/demo/inbox"},
-	"github.com/standard-webhooks":          {"internal/demo/inbox"},
+	"go.yaml.in/yaml": {
+		"internal/app", "internal/catalogue", "internal/platform/web", "internal/slo/exchange",
+	},
+	"github.com/prometheus/client_golang": {"internal"},
+	"golang.org/x/mod":                    {"internal/platform/merkle", "internal/audit", "test"},
+	"github.com/go-json-experiment/json":  {"internal", "bench", "test"},
+	"github.com/klauspost/compress":       {"internal/platform"},
+	"golang.org/x/sys":                    {"internal/platform"},
+	"github.com/mattn/go-isatty":          {"cmd"},
+	"github.com/emersion/go-smtp":         {"internal/demo/inbox"},
+	"github.com/standard-webhooks":        {"internal/demo/inbox"},
 }
 
 func in(room, dir string) bool { return dir == room || strings.HasPrefix(dir, room+"/") }

@@ -166,9 +166,9 @@ func (c *Correction) appliesTo(o *Objective) bool {
 // setApproval decides whether a second member has to approve.
 func (c *Correction) setApproval(now time.Time) {
 	var reasons []string
-	ahead := c.To.Unix() - max(c.From.Unix(), now.Unix())
-	if ahead > ApprovalAhead {
-		reasons = append(reasons, fmt.Sprintf("%s of it lie ahead, more than %s", span(ahead), span(ApprovalAhead)))
+	planned := c.To.Unix() - max(c.From.Unix(), now.Unix())
+	if planned > ApprovalAhead {
+		reasons = append(reasons, fmt.Sprintf("%s of it lie ahead, more than %s", span(planned), span(ApprovalAhead)))
 	}
 	for _, g := range c.GivesBack {
 		if g.Budget > ApprovalShare {

@@ -44,8 +44,8 @@ func (f *Feature) evaluateNow(ctx context.Context, tx *db.Tx, objectives ...*Obj
 	return insertReadings(ctx, tx, rows)
 }
 
-// counted is an objective whose requests have been counted, with the history of its series.
-type counted struct {
+// countedObjective is an objective whose requests have been counted, with the history of its series.
+type countedObjective struct {
 	*Objective
 	reading
 	list     []bucket
@@ -54,7 +54,7 @@ type counted struct {
 
 // countedOf reads the histories of objectives of one account, decoding each block once for all of a shard's series.
 // Objectives of which nothing was counted are left out.
-func countedOf(ctx context.Context, tx *db.Tx, objectives []*Objective) ([]counted, error) {
+func countedOf(ctx context.Context, tx *db.Tx, objectives []*Objective) ([]countedObjective, error) {
 	if len(objectives) == 0 {
 		return nil, nil
 	}
@@ -62,10 +62,10 @@ func countedOf(ctx context.Context, tx *db.Tx, objectives []*Objective) ([]count
 	if err != nil {
 		return nil, err
 	}
-	var out []counted
+	var out []countedObjective
 	histories := map[int64]map[uint32][]bucket{} // by shard
 	for i, o := range objectives {
-		c := counted{Objective: o, reading: readings[i]}
+		c := countedObjective{Objective: o, reading: readings[i]}
 		found, err := c.find(ctx, tx)
 		if err != nil {
 			return nil, err
@@ -96,7 +96,7 @@ func countedOf(ctx context.Context, tx *db.Tx, objectives []*Objective) ([]count
 }
 
 // find finds the series of the objective; false when nothing was counted yet.
-func (c *counted) find(ctx context.Context, tx *db.Tx) (bool, error) {
+func (c *countedObjective) find(ctx context.Context, tx *db.Tx) (bool, error) {
 	k := c.seriesKey()
 	var series int64
 	err := tx.QueryRow(ctx, `SELECT l.shard, l.id, l.first_at, s.clock FROM line l JOIN shard s ON s.id = l.shard
@@ -110,7 +110,7 @@ func (c *counted) find(ctx context.Context, tx *db.Tx) (bool, error) {
 }
 
 // engine makes an engine with the objective on series 0 and what its exclusions leave out on the following ones.
-func (c *counted) engine() (*engine, *watch, error) {
+func (c *countedObjective) engine() (*engine, *watch, error) {
 	e := newEngine()
 	e.SetClock(c.clock)
 	w := e.watch(c.Objective, e.AddSeries(c.first))
@@ -147,7 +147,7 @@ func (c *counted) engine() (*engine, *watch, error) {
 }
 
 // sumsWithout are the tallies of the objective at its clock, as if a correction did not exist.
-func (c *counted) sumsWithout(correction string) windowSums {
+func (c *countedObjective) sumsWithout(correction string) windowSums {
 	var excluded [][]bucket
 	for i, x := range c.exclusions {
 		if x.correction != correction {

@@ -79,7 +79,7 @@ func writeCorrection(ctx context.Context, tx *db.Tx, c *Correction) error {
 	if err != nil {
 		return err
 	}
-	detail, err := json.Marshal(correctionDetail{
+	text, err := json.Marshal(correctionDetail{
 		Reason:       c.Reason,
 		Approval:     c.Approval,
 		GivesBack:    c.GivesBack,
@@ -95,7 +95,7 @@ func writeCorrection(ctx context.Context, tx *db.Tx, c *Correction) error {
 		ON CONFLICT (id) DO UPDATE SET state = excluded.state, detail = excluded.detail,
 		modified_at = excluded.modified_at`,
 		c.ID, c.account, c.Zone, string(objectives), string(c.Kind), string(c.State), c.From.Unix(), c.To.Unix(),
-		string(detail), c.CreatedOn.Micros(), c.ModifiedOn.Micros())
+		string(text), c.CreatedOn.Micros(), c.ModifiedOn.Micros())
 	return err
 }
 
@@ -248,7 +248,7 @@ func checkCorrections(ctx context.Context, tx *db.Tx, accountID string, since in
 // exclude stores the exclusions of a correction.
 func exclude(ctx context.Context, tx *db.Tx, c *Correction, objectives []*Objective) error {
 	for _, o := range objectives {
-		counts := counted{Objective: o}
+		counts := countedObjective{Objective: o}
 		if _, err := counts.find(ctx, tx); err != nil {
 			return err
 		}

@@ -232,7 +232,7 @@ func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 var storedPeriods = [...]Window{D28, D30, Month}
 
 // encodeSums writes pairs of total and bad as JSON, by window. Periods other than the objective's are zero.
-func encodeSums(budget Window, s *windowSums) string {
+func encodeSums(period Window, s *windowSums) string {
 	b := make([]byte, 0, 160)
 	put := func(t Tally) {
 		b = append(b, "[,"[min(len(b), 1)], '[')
@@ -245,21 +245,21 @@ func encodeSums(budget Window, s *windowSums) string {
 		put(s[w])
 	}
 	for _, w := range storedPeriods {
-		if w == budget {
+		if w == period {
 			put(s.Budget())
 		} else {
 			put(Tally{})
 		}
 	}
-	if !slices.Contains(storedPeriods[:], budget) {
+	if !slices.Contains(storedPeriods[:], period) {
 		put(s.Budget())
 	}
 	return string(append(b, ']'))
 }
 
-func decodeSums(budget Window, text string) (s windowSums, err error) {
+func decodeSums(period Window, text string) (s windowSums, err error) {
 	var list [][2]uint64
-	at := int(D28) + slices.Index(storedPeriods[:], budget)
+	at := int(D28) + slices.Index(storedPeriods[:], period)
 	if at < int(D28) {
 		at = int(D28) + len(storedPeriods)
 	}

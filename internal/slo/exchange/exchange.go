@@ -234,8 +234,12 @@ func (i *Imported) rolling(duration string) {
 		unit = duration[len(duration)-1:]
 		n, _ = strconv.Atoi(duration[:len(duration)-1])
 	}
-	days := map[string]int{"d": n, "w": 7 * n}[unit]
+	days := 0
 	switch {
+	case unit == "d":
+		days = n
+	case unit == "w":
+		days = 7 * n
 	case unit == "h" && n%24 == 0:
 		days = n / 24
 	case unit == "M" && n == 1:

@@ -128,8 +128,8 @@ func timeWindow(w slo.Window) mapping {
 	}
 }
 
-// Rules writes an objective as a file of rules of Prometheus: the ratio of failures in each window, and an alert for each
-// pair. Prometheus knows neither the guard against chance nor that a faster pair covers a slower one.
+// Rules writes an objective as a file of rules of Prometheus: the ratio of failures in each window, and an alert for
+// each pair. Prometheus knows neither the guard against chance nor that a faster pair covers a slower one.
 func Rules(o *slo.Objective, metrics Metrics) ([]byte, error) {
 	pairs, err := slo.PairsOf(o.Pairs)
 	if err != nil {
