@@ -159,11 +159,11 @@ func (i *installation) call(method, path string, body any) json.RawMessage {
 // create is call, and returns the id of the new object.
 func (i *installation) create(path string, body any) string {
 	i.t.Helper()
-	var made struct{ ID string }
-	if err := json.Unmarshal(i.call("POST", path, body), &made); err != nil {
+	var created struct{ ID string }
+	if err := json.Unmarshal(i.call("POST", path, body), &created); err != nil {
 		i.t.Fatal(err)
 	}
-	return made.ID
+	return created.ID
 }
 
 // Persons of the installation, and the roles in which they see its pages.

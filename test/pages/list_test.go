@@ -104,7 +104,9 @@ func (i *installation) pages() []shown {
 
 // walk follows the links of a person's pages.
 func (c *crawler) walk(who string, visitor *site.Visitor, starts ...string) {
-	c.visitor, c.who, c.queue = visitor, who, starts
+	c.visitor = visitor
+	c.who = who
+	c.queue = starts
 	for len(c.queue) > 0 {
 		next := c.queue[0]
 		c.queue = c.queue[1:]

@@ -80,7 +80,7 @@ func (b blocks) compare(recorded blocks) (different []int, why string) {
 	return different, why
 }
 
-// sheet is the file of a page: the levels of its pictures side by side, in the order of states.
+// writeSheet writes the file of a page: the levels of its pictures side by side, in the order of states.
 func writeSheet(file string, pictures []blocks) error {
 	width, height := 0, 0
 	for _, p := range pictures {

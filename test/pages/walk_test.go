@@ -35,9 +35,9 @@ type state struct {
 // states are the widths and themes. The theme changes on the page that is shown.
 var states = []state{{1400, "light"}, {1400, "dark"}, {800, "dark"}, {800, "light"}, {390, "light"}, {390, "dark"}}
 
-// loads reports whether the page is loaded for state n. Axe runs then: in each width, since it decides the layout and
+// loadsFor reports whether the page is loaded for state n. Axe runs then: in each width, since it decides the layout and
 // what is hidden, and in each theme, since it decides the colours.
-func loads(n int) bool { return n == 0 || states[n-1].width != states[n].width }
+func loadsFor(n int) bool { return n == 0 || states[n-1].width != states[n].width }
 
 // walker is one tab that shows pages.
 type walker struct {
@@ -118,14 +118,14 @@ func TestEveryPage(t *testing.T) {
 // look shows a page in all states, and checks all that a browser can see.
 func (w *walker) look(p shown) {
 	w.t.Helper()
-	recorded, err := readSheet(sheet(p), widths())
+	recorded, err := readSheet(sheetOf(p), widthsOf(states))
 	if err != nil && !*update {
 		w.t.Errorf("%s: %v (accept the page as it is: scripts/pages.sh -update)", p.name, err)
 	}
 	var pictures []blocks
 	for n, s := range states {
 		at := fmt.Sprintf("%s (%s), %d px, %s", p.name, p.path, s.width, s.theme)
-		if !loads(n) {
+		if !loadsFor(n) {
 			w.b.Theme(s.theme)
 		} else {
 			w.open(p, s)
@@ -166,18 +166,18 @@ func (w *walker) look(p shown) {
 		w.t.Errorf("%s (%s): %s", p.name, p.path, faults)
 	}
 	if *update {
-		if err := writeSheet(sheet(p), pictures); err != nil {
+		if err := writeSheet(sheetOf(p), pictures); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 }
 
-// sheet is the file of a page's baselines.
-func sheet(p shown) string { return filepath.Join("testdata", p.name+".png") }
+// sheetOf is the file of a page's baselines.
+func sheetOf(p shown) string { return filepath.Join("testdata", p.name+".png") }
 
-func widths() []int64 {
+func widthsOf(shownIn []state) []int64 {
 	var list []int64
-	for _, s := range states {
+	for _, s := range shownIn {
 		list = append(list, s.width)
 	}
 	return list
@@ -192,7 +192,7 @@ func stale(t *testing.T, list []shown) {
 	}
 	known := map[string]bool{}
 	for _, p := range list {
-		known[sheet(p)] = true
+		known[sheetOf(p)] = true
 	}
 	for _, file := range files {
 		switch {
