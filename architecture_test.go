@@ -36,6 +36,8 @@ var rules = []rule{
 	{"internal/platform/bus", platformUpTo("bus"), "platform packages import in one order only"},
 	{"internal/platform/delivery", platformUpTo("delivery"),
 		"sends for every feature, so it knows none; the transport is the feature's"},
+	{"internal/platform/outbound", platformUpTo("outbound"),
+		"requests to servers that users name: what may be reached is decided in one place"},
 	{"internal/platform/broker", platformUpTo("broker"), "platform packages import in one order only"},
 	{"internal/platform/web", platformUpTo("web"), "platform packages import in one order only"},
 	{"internal/platform/jobs", platformUpTo("jobs"), "platform packages import in one order only"},
@@ -68,6 +70,8 @@ var rules = []rule{
 	{"internal/producer", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/traffic", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/slo/tally", nil, "arithmetic of the objectives' engine: it knows no objective, database or page"},
+	{"internal/slo/exchange", []string{"internal/slo"},
+		"reads and writes files of other projects: it knows no server, database or page"},
 	{"internal/slo", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify " +
 		"never imports one of its channels"},
@@ -89,8 +93,8 @@ var feature = []string{
 
 // platformOrder is the order in which platform packages may import each other.
 var platformOrder = []string{
-	"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "delivery", "merkle", "bus", "broker", "web",
-	"jobs", "ingest", "ui", "page", "reference",
+	"errs", "id", "strict", "seal", "telemetry", "run", "cache", "db", "delivery", "outbound", "merkle", "bus", "broker",
+	"web", "jobs", "ingest", "ui", "page", "reference",
 }
 
 func platformUpTo(name string) []string {
@@ -125,15 +129,17 @@ var drivers = map[string][]string{
 	"github.com/chromedp":                   {"test"},
 	"github.com/transparency-dev/merkle":    {"test"},
 	"github.com/cloudflare":                 {"test"},
-	"go.yaml.in/yaml":                       {"internal/app", "internal/catalogue", "internal/platform/web"},
-	"github.com/prometheus/client_golang":   {"internal"},
-	"golang.org/x/mod":                      {"internal/platform/merkle", "internal/audit", "test"},
-	"github.com/go-json-experiment/json":    {"internal", "bench", "test"},
-	"github.com/klauspost/compress":         {"internal/platform"},
-	"golang.org/x/sys":                      {"internal/platform"},
-	"github.com/mattn/go-isatty":            {"cmd"},
-	"github.com/emersion/go-smtp":           {"internal/demo/inbox"},
-	"github.com/standard-webhooks":          {"internal/demo/inbox"},
+	"go.yaml.in/yaml": {
+		"internal/app", "internal/catalogue", "internal/platform/web", "internal/slo/exchange",
+	},
+	"github.com/prometheus/client_golang": {"internal"},
+	"golang.org/x/mod":                    {"internal/platform/merkle", "internal/audit", "test"},
+	"github.com/go-json-experiment/json":  {"internal", "bench", "test"},
+	"github.com/klauspost/compress":       {"internal/platform"},
+	"golang.org/x/sys":                    {"internal/platform"},
+	"github.com/mattn/go-isatty":          {"cmd"},
+	"github.com/emersion/go-smtp":         {"internal/demo/inbox"},
+	"github.com/standard-webhooks":        {"internal/demo/inbox"},
 }
 
 func in(room, dir string) bool { return dir == room || strings.HasPrefix(dir, room+"/") }

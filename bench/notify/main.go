@@ -36,6 +36,7 @@ type options struct {
 	rate         int
 	seconds      int
 	profile      string
+	pairs        int
 }
 
 func main() {
@@ -56,6 +57,7 @@ func main() {
 	flag.IntVar(&o.callers, "callers", 8, "concurrent requests of the throughput rows")
 	flag.IntVar(&o.rate, "rate", 500, "alerts a second of the latency rows")
 	flag.IntVar(&o.seconds, "seconds", 20, "length of a latency row")
+	flag.IntVar(&o.pairs, "pairs", 0, "instead of the rows: pairs of rows without and with bad receivers, and the ratios")
 	flag.StringVar(&o.profile, "profile", "", "folder for a CPU profile of the server in each row")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -96,8 +98,14 @@ func run(o options) (err error) {
 
 	b := &bench{options: o, server: server, receivers: newReceivers()}
 	defer b.receivers.server.CloseClientConnections()
+	if err := b.findEngines(settings); err != nil {
+		return err
+	}
 	if err := b.prepare(ctx); err != nil {
 		return err
+	}
+	if o.pairs > 0 {
+		return b.measurePairs(ctx)
 	}
 	return b.measure(ctx)
 }
@@ -122,13 +130,16 @@ type bench struct {
 	server    *process.Server
 	receivers *receivers
 	account   string
+
+	database int // process id of PostgreSQL; 0 = it does not run here
+	broker   int // of Apache Kafka
 }
 
 func (b *bench) measure(ctx context.Context) error {
 	var out report.Report
 	t := out.Table("Notifications: accepted, matched, durable, signed and sent",
 		"row", "deliveries/s", "p50", "p99", "max",
-		"server us/delivery", "lost", "doubled", "own audit events", "load")
+		"CPU us/delivery: server", "database", "broker", "generator", "lost", "doubled", "own audit events", "load")
 	t.Note(fmt.Sprintf("%s; %s. %d alerts a request from %d callers; server, generator and receivers on one machine.",
 		b.engine, process.Machine(), b.batch, b.callers))
 	for _, row := range b.rowList() {
@@ -147,7 +158,10 @@ func (b *bench) measure(ctx context.Context) error {
 			report.Milliseconds(report.Quantile(r.latencies, 0.5)),
 			report.Milliseconds(report.Quantile(r.latencies, 0.99)),
 			report.Milliseconds(report.Quantile(r.latencies, 1)),
-			report.Each(r.cpu, r.sent),
+			report.Each(r.used.server, r.sent),
+			report.Each(r.used.database, r.sent),
+			report.Each(r.used.broker, r.sent),
+			report.Each(r.used.generator, r.sent),
 			fmt.Sprint(r.expected-r.received),
 			fmt.Sprint(r.doubled),
 			fmt.Sprint(r.ownEvents),

@@ -16,7 +16,7 @@ type result struct {
 	received  int // different messages
 	doubled   int // messages beyond the first of each
 	took      time.Duration
-	cpu       time.Duration // of the server
+	used      usage
 	latencies []time.Duration
 	ownEvents int // Belfry's own in the audit log, of a storm
 }
@@ -58,7 +58,7 @@ func (b *bench) begin(kind string) string {
 func (b *bench) flood(ctx context.Context, kind string, alerts int, alert maker) (result, error) {
 	b.idle(ctx)
 	row := b.begin(kind)
-	used := b.cpu()
+	before := b.usage()
 	began := time.Now()
 	requests := (alerts + b.batch - 1) / b.batch
 	err := load.Flood(ctx, b.callers, requests, func(ctx context.Context, _, i int) error {
@@ -72,15 +72,18 @@ func (b *bench) flood(ctx context.Context, kind string, alerts int, alert maker)
 		return result{}, err
 	}
 	took := b.receivers.await(ctx, alerts, time.Minute).Sub(began)
+	generator := b.usage().since(before).generator
 	b.idle(ctx)
-	return b.result(result{sent: alerts, expected: alerts, took: took, cpu: b.cpu() - used}), nil
+	used := b.usage().since(before)
+	used.generator = generator // without the wait
+	return b.result(result{sent: alerts, expected: alerts, took: took, used: used}), nil
 }
 
 // steady sends one alert a request at an even rate.
 func (b *bench) steady(ctx context.Context, kind string) (result, error) {
 	row := b.begin(kind)
 	total := b.rate * b.seconds
-	used := b.cpu()
+	before := b.usage()
 	began := time.Now()
 	var failed atomic.Value
 	load.Pace(ctx, b.rate, 64, total, func(ctx context.Context, n int) {
@@ -99,7 +102,8 @@ func (b *bench) steady(ctx context.Context, kind string) (result, error) {
 		expected = total/spread*(spread-spreadBad) + max(0, total%spread-spreadBad)
 	}
 	b.receivers.await(ctx, expected, 30*time.Second)
-	return b.result(result{sent: total, expected: expected, took: time.Since(began), cpu: b.cpu() - used}), nil
+	took := time.Since(began)
+	return b.result(result{sent: total, expected: expected, took: took, used: b.usage().since(before)}), nil
 }
 
 // result adds the messages that the receivers counted.

@@ -14,7 +14,7 @@ import (
 // restart decodes a whole month of blocks, chunk by chunk. One chunk of each level is made and restored for every
 // block: reading from the disk is not measured.
 func restart(ctx context.Context, o options, out *report.Report) error {
-	t := out.Table("Restart: all blocks of 31 days decoded, one goroutine",
+	t := out.Table("Restart: all blocks of 92 days decoded, one goroutine",
 		"active in a tick", "blocks", "entries", "encoded", "bytes a series", "bytes a series and day", "CPU of each entry",
 		"CPU", "load")
 	t.Note(fmt.Sprintf("%s; %s series. A series is active in a longer block if it is in one of its ticks, at random.",
@@ -58,7 +58,7 @@ func restartAt(ctx context.Context, lines int, share float64, t *report.Table) e
 				bytes += len(data)
 				newest = start
 			}
-			if level == tally.LevelCount-1 {
+			if level == tally.D28.Level() {
 				daily += len(data) * int(86_400/l.Size)
 			}
 		}

@@ -30,7 +30,7 @@ func commands() []command {
 		{"verify", "check an export or one event, offline", verifyCommand},
 		{"audit", "import or export the audit log", auditCommand},
 		{"catalog", "declare a product: init, check, apply", catalogCommand},
-		{"slo", "run an objective over files: simulate", sloCommand},
+		{"slo", "objectives: simulate, gate, import, export", sloCommand},
 		{"tail", "ship access logs to a server", tailCommand},
 		{"login-link", "print a fresh one-time sign-in link for an operator", loginLinkCommand},
 		{"migrate", "bring the databases up to this version", migrateCommand},

@@ -138,6 +138,20 @@ Flags:
   --zone Z          zone of all lines of a log; left out, what each line says (its host), else the objective's`
 
 func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		switch args[0] {
+		case "gate":
+			return sloGate(ctx, args[1:], stdout, stderr)
+		case "import":
+			return sloImport(ctx, args[1:], stdout, stderr)
+		case "export":
+			return sloExport(ctx, args[1:], stdout, stderr)
+		}
+	}
+	return sloSimulate(ctx, args, stdout, stderr)
+}
+
+func sloSimulate(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f := flags("slo simulate", "slo simulate --objective FILE [--format F] [--zone Z] INPUT...",
 		fmt.Sprintf(simulateAbout, strings.Join(simulateFormats(), ", ")),
 		"belfry slo simulate --objective checkout.json counts.ndjson\n"+
@@ -148,7 +162,7 @@ func sloCommand(ctx context.Context, args []string, stdout, stderr io.Writer) in
 			f.Usage()
 			return 0
 		}
-		return usageError(f, stderr, "there is one: belfry slo simulate; see belfry slo --help")
+		return usageError(f, stderr, "there are belfry slo simulate, gate, import and export; see belfry slo simulate --help")
 	}
 	objective := f.String("objective", "", "the objective (`file`)")
 	format := f.String("format", "counts", "of the inputs")

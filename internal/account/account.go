@@ -78,6 +78,12 @@ func Schema() db.Schema {
 // Manifest is the feature before it is constructed.
 var Manifest = feature.Manifest{Name: "account", Schemas: []func() db.Schema{Schema}, Cache: 1}
 
+// AccountSize is the audit log of an account as lists show it.
+type AccountSize struct {
+	Events    int64
+	LastEvent time.Time
+}
+
 // Config configures a Feature. DB is required; URL begins the sign-in links and the links of customers' pages.
 type Config struct {
 	feature.Env
@@ -86,6 +92,9 @@ type Config struct {
 	// SendMail sends a mail with the operators' mail server. nil = there is no
 	// mail server, and pages show the mail instead.
 	SendMail func(ctx context.Context, m Mail) error
+
+	// Sizes reads how many events each account has, and when the last was recorded; nil = pages do not show it.
+	Sizes func(ctx context.Context) (map[string]AccountSize, error)
 
 	// Objectives reads all objectives of an account, the worst first; Alerts the newest alerts about a zone; Traffic the
 	// requests of a zone. nil = the pages of properties have no such section.

@@ -52,7 +52,7 @@ func (f *Feature) actions() []feature.Action {
 		},
 		{
 			Label: "Create an account", Words: "new customer tenant", Icon: "building-2",
-			Href: AccountsPath, Permission: AccountsWrite, Console: true,
+			Href: AccountsPath + "/new", Permission: AccountsWrite, Console: true,
 		},
 	}
 }
@@ -190,7 +190,7 @@ func (f *Feature) findCustomers(ctx context.Context, _, query string, limit int)
 			return nil
 		}
 		if err == nil {
-			list = append(list, accountMatch(a))
+			list = append(list, customerMatch(a))
 		}
 		return err
 	}
@@ -211,7 +211,7 @@ func (f *Feature) findCustomers(ctx context.Context, _, query string, limit int)
 			ORDER BY id DESC LIMIT $1`, searchedAccounts)
 		for _, a := range newest {
 			if a.ID != Installation {
-				list = append(list, accountMatch(a))
+				list = append(list, customerMatch(a))
 			}
 		}
 		list = feature.Best(query, limit, list)
@@ -225,5 +225,12 @@ func accountMatch(a Account) feature.Match {
 	if a.ExternalID != "" {
 		m.Names = []string{a.ExternalID}
 	}
+	return m
+}
+
+// customerMatch leads to the operators' page about the account.
+func customerMatch(a Account) feature.Match {
+	m := accountMatch(a)
+	m.Href = CustomerPath(a.ID)
 	return m
 }

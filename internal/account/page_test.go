@@ -56,7 +56,7 @@ func TestPagesOpenForTheRolesThatMay(t *testing.T) {
 			}
 			visitor.Post("/accounts/"+other+"/tokens", "name", "x", "permission", "audit:read").Expect(404)
 			visitor.Get("/console/accounts").Expect(403)
-			visitor.Post("/console/accounts", "name", "x").Expect(403)
+			visitor.Post("/console/accounts/new", "name", "x").Expect(403)
 		})
 	}
 	tokens := "/accounts/" + acme + "/tokens"
@@ -113,22 +113,24 @@ func TestAccountPages(t *testing.T) {
 	const base = "/console/accounts"
 	var acme string
 	s.Run("create", func() {
-		op.Get(base).Expect(200).Says("Create an account")
-		op.Post(base, "name", "<u>Acme</u>", "external_id", "customer-42").RedirectsTo(base)
-		list := op.Get(base).Expect(200).Says("&lt;u&gt;Acme", "customer-42", "the installation itself").
+		op.Get(base).Expect(200).Links(base + "/new")
+		made := op.Post(base+"/new", "name", "<u>Acme</u>", "external_id", "customer-42").Expect(303)
+		hub := op.Get(made.Location).Expect(200).Says("&lt;u&gt;Acme", "Account created.")
+		list := op.Get(base).Expect(200).Says("&lt;u&gt;Acme", "customer-42", "The installation itself").
 			Lacks("<u>Acme")
-		acme = list.Find(`href="/accounts/([0-9a-f]{32})" data-open>&lt;u`)
+		acme = list.Find(`href="/console/accounts/([0-9a-f]{32})" data-open>&lt;u`)
+		hub.Links("/accounts/" + acme)
 	})
 	s.Run("faults", func() {
-		op.Post(base, "name", "Two", "external_id", "customer-42").
+		op.Post(base+"/new", "name", "Two", "external_id", "customer-42").
 			Expect(409).Says("Another account has this external_id.", `value="Two"`)
-		op.Post(base, "name", "", "external_id", "a b").Expect(400)
+		op.Post(base+"/new", "name", "", "external_id", "a b").Expect(400)
 	})
 	s.Run("find", func() {
 		for _, ref := range []string{"customer-42", "ext:customer-42", acme} {
-			op.Get(base + "?find=" + ref).RedirectsTo("/accounts/" + acme)
+			op.Get(base + "?q=" + ref).Expect(200).Links(base + "/" + acme)
 		}
-		op.Get(base+"?find=%3Cb%3Enone").Expect(200).Says("No account has", "&lt;b&gt;none").Lacks("<b>none")
+		op.Get(base+"?q=%3Cb%3Enone").Expect(200).Says("No account matches", "&lt;b&gt;none").Lacks("<b>none")
 		op.Get("/accounts/ext:customer-42/tokens").
 			Expect(200).Links("/accounts/" + acme + "/tokens/new?permission=audit%3Awrite")
 	})

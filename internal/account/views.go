@@ -170,8 +170,8 @@ func checkView(v SavedView, query string) (string, error) {
 	return parameters.Encode(), faults.Or()
 }
 
-// view reads a view of a principal, or a shared one.
-func view(ctx context.Context, tx *db.Tx, by *web.Principal, accountID, viewID string) (v SavedView, err error) {
+// loadView reads a view of a principal, or a shared one.
+func loadView(ctx context.Context, tx *db.Tx, by *web.Principal, accountID, viewID string) (v SavedView, err error) {
 	if noViews(by) {
 		return v, noView()
 	}
@@ -185,7 +185,7 @@ func noView() *errs.Error { return errs.New(errs.CodeNotFound, "there is no such
 // View reads a view of a principal, or a shared one.
 func (f *Feature) View(ctx context.Context, by *web.Principal, accountID, viewID string) (v SavedView, err error) {
 	err = f.db.View(ctx, func(tx *db.Tx) error {
-		v, err = view(ctx, tx, by, accountID, viewID)
+		v, err = loadView(ctx, tx, by, accountID, viewID)
 		return err
 	})
 	return v, err
@@ -194,7 +194,7 @@ func (f *Feature) View(ctx context.Context, by *web.Principal, accountID, viewID
 // DeleteView deletes a view of a principal, or a shared one, and returns it.
 func (f *Feature) DeleteView(ctx context.Context, by *web.Principal, accountID, viewID string) (v SavedView, err error) {
 	err = f.change(ctx, func(tx *db.Tx) error {
-		if v, err = view(ctx, tx, by, accountID, viewID); err != nil {
+		if v, err = loadView(ctx, tx, by, accountID, viewID); err != nil {
 			return err
 		}
 		if v.Shared && !by.Can(accountID, AccountsWrite) {

@@ -20,6 +20,7 @@ func (a *App) newAccount(ctx context.Context, env feature.Env) (feature.Feature,
 		BootstrapToken: a.Config.BootstrapToken,
 		Secure:         strings.HasPrefix(a.Config.ExternalURL, "https:") || a.Config.TLSCert != "",
 		SendMail:       send,
+		Sizes:          a.accountSizes,
 		Objectives:     a.propertyObjectives,
 		Alerts:         a.propertyAlerts,
 		Traffic:        a.propertyTraffic,
@@ -31,4 +32,14 @@ func (a *App) newAccount(ctx context.Context, env feature.Env) (feature.Feature,
 		return feature.Feature{}, err
 	}
 	return a.Account.Describe(), nil
+}
+
+// accountSizes reads the sizes of all audit logs. It is called by pages only, after the audit log is constructed.
+func (a *App) accountSizes(ctx context.Context) (map[string]account.AccountSize, error) {
+	sizes, err := a.Audit.Sizes(ctx)
+	list := make(map[string]account.AccountSize, len(sizes))
+	for id, one := range sizes {
+		list[id] = account.AccountSize{Events: one.Size, LastEvent: one.RecordedAt}
+	}
+	return list, err
 }

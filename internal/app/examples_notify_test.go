@@ -37,7 +37,17 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("enable-webhook", input{path: hook})
 	r.do("list-alert-types", input{path: one})
 	r.do("list-destination-kinds", input{path: one})
+	r.do("get-webhook-public-key", input{path: hook})
+	r.do("preview-webhook-body", input{path: one, body: object{
+		"body_template": `{"title": "{{headline}}", "failed": {{data.failed}}}`,
+		"alert_type":    "shop_payment_provider_down",
+	}})
+	service := object{"name": "Payments", "routing_key": "R0123456789ABCDEFGHIJKLMNOPQRSTU", "url": receiver + "/v2/enqueue"}
+	connected := r.id(r.do("create-pagerduty-service", input{path: one, body: service}))
 	r.do("list-pagerduty-services", input{path: one})
+	r.do("send-pagerduty-test", input{path: []string{s.account, connected}})
+	r.do("delete-pagerduty-service", input{path: []string{s.account, connected}})
+	r.do("delete-pagerduty-services", input{path: one})
 	policy := object{
 		"name":       "Payments to on-call",
 		"enabled":    true,

@@ -59,7 +59,7 @@ func TestTheExportPageSaysWhatItExportsAndGivesTheFile(t *testing.T) {
 		t.Errorf("%v %v", list, err)
 	}
 	erasure := s.made("POST", "/accounts/"+id+"/audit/erasures", object{"event_ids": []string{"3"}, "reason": "test"})
-	ana.Post(base+"/export/"+erasure+"/cancel").Expect(404)
+	ana.Post(base + "/export/" + erasure + "/cancel").Expect(404)
 	other := s.member(s.account("Other"), "eve@other.example", "owner")
 	other.Get(base + "/export").Expect(404)
 	s.member(id, "vi@acme.example", "viewer").Get(base + "/export").Expect(403)

@@ -53,6 +53,7 @@ var customerNav = []entry{
 
 // operatorNav is the navigation of the operators' console.
 var operatorNav = []entry{
+	{"console", "", "Start", "house", "h", consolePath, account.AccountsRead},
 	{"producers", "Integrations", "Product teams", "package", "p", "/console/producers", account.CatalogWrite},
 	{"rejects", "Integrations", "Rejected events", "octagon-alert", "r", "/console/rejects", account.CatalogWrite},
 	{"accounts", "Installation", "Accounts", "building-2", "a", account.AccountsPath, account.AccountsRead},
@@ -98,6 +99,9 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 		}
 		if staff {
 			s.Other = p.console(who)
+			if len(who.Grants[accountID]) == 0 && who.Can("", account.AccountsRead) {
+				s.Looking = ui.Looking{Account: s.Account.Name, Leave: account.CustomerPath(accountID)}
+			}
 		}
 	case staff:
 		s.Face = ui.Operator
@@ -157,7 +161,7 @@ func pathIn(path, accountID string) string {
 
 // console is the link to the operators' console; zero if the visitor may open no page of it.
 func (p *pages) console(who *web.Principal) ui.Link {
-	for _, preferred := range []string{"accounts", "producers", "system", "rejects", "jobs"} {
+	for _, preferred := range []string{"console", "producers", "system", "rejects", "jobs"} {
 		for _, e := range operatorNav {
 			if e.section == preferred && p.opens(e, who, "") {
 				return ui.Link{Label: "Operators' console", Href: e.path, Icon: "square-terminal"}
@@ -259,7 +263,7 @@ func (p *pages) lastAccount(r *http.Request, who *web.Principal) string {
 func (p *pages) rememberPlace(w http.ResponseWriter, r *http.Request, accountID string) {
 	p.noteTour(r.Context(), r.URL.Path, accountID)
 	place := accountID
-	if place == "" && strings.HasPrefix(r.URL.Path, consolePath+"/") {
+	if place == "" && (r.URL.Path == consolePath || strings.HasPrefix(r.URL.Path, consolePath+"/")) {
 		place = lastIsConsole
 	}
 	if place == "" || r.Method != http.MethodGet || ui.Fragment(r) {

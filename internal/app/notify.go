@@ -13,9 +13,22 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/notify/datadog"
+	"github.com/belfryhq/belfry/internal/notify/discord"
 	"github.com/belfryhq/belfry/internal/notify/email"
+	"github.com/belfryhq/belfry/internal/notify/feishu"
+	"github.com/belfryhq/belfry/internal/notify/gchat"
+	"github.com/belfryhq/belfry/internal/notify/gotify"
+	"github.com/belfryhq/belfry/internal/notify/mattermost"
+	"github.com/belfryhq/belfry/internal/notify/msteams"
+	"github.com/belfryhq/belfry/internal/notify/ntfy"
+	"github.com/belfryhq/belfry/internal/notify/opsgenie"
+	"github.com/belfryhq/belfry/internal/notify/pagerduty"
+	"github.com/belfryhq/belfry/internal/notify/slack"
+	"github.com/belfryhq/belfry/internal/notify/splunk"
 	"github.com/belfryhq/belfry/internal/notify/webhook"
 	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/outbound"
 )
 
 // newNotify constructs the notifications: types of alerts come from the catalogues, properties and members from the
@@ -25,7 +38,7 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 	if err != nil {
 		return feature.Feature{}, err
 	}
-	hook := webhook.New(webhook.Config{Allow: prefixes(a.Config.AllowNetworks)})
+	client := outbound.New(outbound.Config{Allow: prefixes(a.Config.AllowNetworks)})
 	a.Notify, err = notify.New(notify.Config{
 		Env:         env,
 		Box:         a.box,
@@ -38,12 +51,31 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 		Unconfirmed: a.Account.Unconfirmed,
 		Changes:     a.changesBefore,
 		Live:        a.liveSentence,
-		Channels:    []notify.Channel{hook, mail},
+		Channels:    append(channels(client), mail),
 	})
 	if err != nil {
 		return feature.Feature{}, err
 	}
 	return a.Notify.Describe(), nil
+}
+
+// channels are the formats in which notifications are sent over HTTP.
+func channels(client *outbound.Client) []notify.Channel {
+	return []notify.Channel{
+		webhook.New(client),
+		slack.New(client),
+		gchat.New(client),
+		discord.New(client),
+		msteams.New(client),
+		mattermost.New(client),
+		feishu.New(client),
+		pagerduty.New(client),
+		opsgenie.New(client),
+		datadog.New(client),
+		splunk.New(client),
+		ntfy.New(client),
+		gotify.New(client),
+	}
 }
 
 // notifyZone finds a property by id, name or alias, as a type of the notifications.

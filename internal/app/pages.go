@@ -10,7 +10,6 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/platform/cache"
-	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/reference"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -69,7 +68,7 @@ func (a *App) openPages(version string) error {
 		return err
 	}
 	p.Get("/{$}", "", p.start)
-	p.Get(consolePath, "", p.toConsole)
+	p.Get(consolePath, "", p.showConsole)
 	p.Get(systemPath, account.AccountsRead, p.showSystem)
 	p.Get(accountPath, web.AnyPermission, p.overview)
 	p.Get(firingPath, web.AnyPermission, p.showFiring)
@@ -125,13 +124,4 @@ func (p *pages) start(v *page.Visit) error {
 		return v.Redirect(to, "")
 	}
 	return v.Show(page.View{Title: "Welcome", Template: "nowhere", Data: v.Who, Plain: true})
-}
-
-// toConsole redirects operators to the first page of the console.
-func (p *pages) toConsole(v *page.Visit) error {
-	to := p.console(v.Who).Href
-	if to == "" {
-		return errs.New(errs.CodeForbidden, "the console is for the operators of the installation")
-	}
-	return v.Redirect(to, "")
 }

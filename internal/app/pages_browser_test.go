@@ -170,6 +170,11 @@ func TestTheExplorerWorksByKeyboardAndLive(t *testing.T) {
 	until(t, b, `document.querySelector("#detail .button.primary")?.textContent.includes("Verify")`)
 	b.Evaluate(`(document.querySelector("#detail .button.primary").click(), "")`)
 	until(t, b, `document.querySelectorAll("#detail .step.good").length === 3`)
+	// The pane closes, and the row that was open has the focus again.
+	b.Press("Escape")
+	until(t, b, `!location.search.includes("event=") && !document.querySelector("#detail h2")
+		&& document.activeElement?.closest("[data-row]") === document.querySelectorAll("#rows > [data-row]")[1]`)
+	until(t, b, `document.readyState === "complete" && document.querySelector("[data-fold]")`)
 	// A change set opens in its place, and the next page is loaded when the end of the list is visible.
 	b.Evaluate(`(document.querySelector("[data-fold]").click(), "")`)
 	until(t, b, `document.querySelector(".fold").open && document.querySelectorAll(".fold .row").length === 20`)

@@ -30,7 +30,7 @@ func TestTheExplorersHeadCountsWhatItsFiltersShow(t *testing.T) {
 	v.Get(base+"?resource_product=dns").Says("2 of ", "2 events where product is dns as CSV")
 	v.Get(base+"?resource_type=t").Says("1 of ", `<span class="chip-key">Type</span>`)
 	v.Get(base+"?resource_id=r-one").Says("1 of ", `<span class="chip-key">Resource</span>`)
-	v.Get(base).Lacks(" of 4 events", " where ")
+	v.Get(base).Lacks(" of 4 events", " events where ")
 	// What is excluded is in no row, and its chip says the name all the same.
 	v.Get(base + "?resource_id.not=r-one").Says(">is not</a><b>wwwone.shop.example</b>")
 	before := head(base + "?resource_product=dns")

@@ -4,19 +4,10 @@ import (
 	"context"
 
 	"github.com/belfryhq/belfry/internal/account"
-	"github.com/belfryhq/belfry/internal/slo"
 )
 
 // The page of a property shows objectives, alerts and traffic. Its feature is constructed before theirs, so these
 // functions find them when they are called.
-
-// stateNames are the states of an objective as pages show them.
-var stateNames = map[slo.State]string{
-	slo.Burning:    "Burning",
-	slo.Recovering: "Recovering",
-	slo.NoData:     "No data",
-	slo.Healthy:    "On track",
-}
 
 func (a *App) propertyObjectives(ctx context.Context, accountID string) ([]account.ZoneObjective, error) {
 	list, err := a.SLO.Summaries(ctx, accountID)
@@ -26,7 +17,7 @@ func (a *App) propertyObjectives(ctx context.Context, accountID string) ([]accou
 			Zone:     o.Zone,
 			Name:     o.Name,
 			Href:     o.Href,
-			State:    stateNames[o.State],
+			State:    o.Word,
 			Tone:     o.Tone,
 			Sentence: o.Sentence,
 			Left:     o.Left,

@@ -17,7 +17,7 @@ import (
 func (s *site) streamPaths(account, job string) (operations, pages []string) {
 	fill := strings.NewReplacer("{account_id}", account, "{job_id}", job)
 	for _, r := range s.app.API.Routes() {
-		if r.Stream {
+		if r.Stream && strings.Contains(r.Path, "{account_id}") {
 			operations = append(operations, fill.Replace(r.Path))
 		}
 	}

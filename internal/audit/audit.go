@@ -125,6 +125,7 @@ type Feature struct {
 	tail    *tail
 	recent  *recentChanges
 	volume  *cache.Cache[string, []ledger.ProductDay]
+	sizes   *cache.Cache[string, map[string]ledger.LogSize]
 	matches *cache.Cache[string, matched] // counts of the explorer, by account and query
 	search  *searcher
 	log     *slog.Logger
@@ -154,6 +155,7 @@ func New(ctx context.Context, cfg Config) (*Feature, error) {
 		metrics:     newMetrics(cfg.Registerer),
 	}
 	f.matches = cache.New[string, matched](matchCache, matchTTL, cfg.Now)
+	f.sizes = cache.New[string, map[string]ledger.LogSize](1, sizesTTL, cfg.Now)
 	f.volume = cache.New[string, []ledger.ProductDay](1, volumeTTL, cfg.Now)
 	if f.proved == nil {
 		f.proved = func(context.Context, string) {}

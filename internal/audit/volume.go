@@ -12,6 +12,7 @@ const (
 	volumeTime = 300 * time.Millisecond
 	volumeTTL  = time.Minute
 	volumeDays = 14
+	sizesTTL   = 10 * time.Second
 )
 
 // ProductDays counts the events of all accounts by product and day, for the last two weeks. The answer is up to a
@@ -21,5 +22,12 @@ func (f *Feature) ProductDays(ctx context.Context) ([]ledger.ProductDay, error) 
 		ctx, cancel := context.WithTimeout(ctx, volumeTime)
 		defer cancel()
 		return f.reader.ProductDays(ctx, f.now().AddDate(0, 0, 1-volumeDays))
+	})
+}
+
+// Sizes returns the length of the log of every account, by id. The answer is up to ten seconds old.
+func (f *Feature) Sizes(ctx context.Context) (map[string]ledger.LogSize, error) {
+	return f.sizes.Get(ctx, "", func(ctx context.Context) (map[string]ledger.LogSize, error) {
+		return f.reader.Sizes(ctx)
 	})
 }

@@ -65,7 +65,7 @@ var Topics = []Topic{
 	},
 	{
 		Name: TopicAuditSelf, Key: "account_id", Payload: "event.Audit",
-		Producers: []string{"account", "producer", "slo", "notify"}, Consumers: []string{"audit"}, Internal: true,
+		Producers: []string{"account", "producer", "traffic", "slo", "notify"}, Consumers: []string{"audit"}, Internal: true,
 	},
 	{
 		Name: TopicAuditErased, Key: "account_id", Payload: "event.Erasure",

@@ -188,9 +188,9 @@ func Best(query string, limit int, list []Match) []Match {
 
 // Searched reports whether a row passes the search of a list: its id is the query, or its texts have words that begin
 // with all words of the query.
-func Searched(query, id, title string, names ...string) bool {
+func Searched(query, rowID, title string, names ...string) bool {
 	query = strings.TrimSpace(clip(strings.ToValidUTF8(query, ""), MaxQuery))
-	return query == "" || len(Best(query, 1, []Match{{ID: id, Title: title, Names: names}})) > 0
+	return query == "" || len(Best(query, 1, []Match{{ID: rowID, Title: title, Names: names}})) > 0
 }
 
 func (m *Match) rank(query, folded string, words []string) int {

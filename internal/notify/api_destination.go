@@ -15,6 +15,11 @@ type WebhookCreate struct {
 	URL    string  `json:"url" minLength:"1" maxLength:"2048" doc:"https://...; a test message is sent there and must be answered 2xx"`
 	Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Sent as the header cf-webhook-auth; never returned"`
 	Key    *string `json:"signing_secret,omitempty" maxLength:"200" doc:"whsec_...: signs from the test message on, so that a receiver that verifies can answer it; made by Belfry when left out"`
+
+	Type     *string           `json:"type,omitempty" maxLength:"32" doc:"The format that the receiver speaks, where its URL does not say it, such as mattermost; derived from the URL when left out"`
+	Headers  map[string]string `json:"headers,omitempty" doc:"Headers that are sent too; never returned. Of the type generic"`
+	Body     *string           `json:"body_template,omitempty" maxLength:"16384" doc:"Template of the body, such as {\"text\": \"{{headline}}\"}; see preview-webhook-body. Of the type generic"`
+	Fallback *Fallback         `json:"fallback,omitempty" doc:"Where messages go instead when they do not arrive"`
 }
 
 // WebhookReplace replaces a webhook's settings.
@@ -22,6 +27,11 @@ type WebhookReplace struct {
 	Name   string  `json:"name" minLength:"1" maxLength:"255"`
 	URL    string  `json:"url" minLength:"1" maxLength:"2048"`
 	Secret *string `json:"secret,omitempty" maxLength:"1000" doc:"Unchanged when left out; empty removes it"`
+
+	Type     *string           `json:"type,omitempty" maxLength:"32" doc:"Unchanged when left out; empty derives it from the URL"`
+	Headers  map[string]string `json:"headers,omitempty" doc:"Replace all headers; unchanged when left out, and {} removes them"`
+	Body     *string           `json:"body_template,omitempty" maxLength:"16384" doc:"Unchanged when left out; empty is the standard body"`
+	Fallback *Fallback         `json:"fallback,omitempty" doc:"Unchanged when left out; an empty destination_id removes it"`
 }
 
 type webhookIn struct {
@@ -90,21 +100,15 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Summary:    "List kinds of destinations",
 		Permission: account.NotificationsRead,
 	}, func(context.Context, *struct{}) (map[string][]Eligible, error) {
-		has := func(kind string) bool { return n.channels[kind] != nil }
+		has := func(kind string) bool { return n.channelOf(kind, "") != nil }
 		return map[string][]Eligible{
 			"email":     {{"email", has(KindEmail), has(KindEmail)}},
 			"webhook":   {{"webhook", has(KindWebhook), has(KindWebhook)}},
-			"pagerduty": {{"pagerduty", false, false}},
+			"pagerduty": {{"pagerduty", has(KindPagerDuty), has(KindPagerDuty)}},
 		}, nil
 	})
-	web.Get(api, web.Op{
-		Path:        apiBase + "/destinations/pagerduty",
-		ID:          "list-pagerduty-services",
-		Tag:         tag,
-		Summary:     "List PagerDuty services",
-		Permission:  account.NotificationsRead,
-		Description: "Always empty: this version has no PagerDuty channel.",
-	}, func(context.Context, *struct{}) ([]Identified, error) { return []Identified{}, nil })
+	n.registerPagerDuty(api)
+	n.registerBodies(api)
 
 	web.Get(api, web.Op{
 		Path:       base,
@@ -123,11 +127,20 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Summary:    "Create a webhook",
 		Permission: account.NotificationsWrite,
 		Idempotent: true,
-		Description: "A test message is sent first, signed with signing_secret, and must be answered 2xx within 15 s. " +
-			"The answer shows signing_secret only once.",
+		Description: "A test message is sent first, in the format of the webhook's type, and must be answered 2xx within " +
+			"15 s. The answer shows signing_secret only once. The URL of a chat's webhook is a secret: it is not returned.",
 	}, func(ctx context.Context, in *webhookIn) (NewWebhook, error) {
 		b := &in.Body
-		spec := WebhookSpec{Name: &b.Name, URL: &b.URL, Secret: b.Secret, Key: b.Key}
+		spec := WebhookSpec{
+			Name:     &b.Name,
+			URL:      &b.URL,
+			Secret:   b.Secret,
+			Key:      b.Key,
+			Type:     b.Type,
+			Headers:  b.Headers,
+			Body:     b.Body,
+			Fallback: b.Fallback,
+		}
 		return n.CreateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, spec)
 	})
 	web.Get(api, web.Op{
@@ -147,7 +160,15 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Permission: account.NotificationsWrite,
 	}, func(ctx context.Context, in *webhookPut) (Identified, error) {
 		b := &in.Body
-		spec := WebhookSpec{Name: &b.Name, URL: &b.URL, Secret: b.Secret}
+		spec := WebhookSpec{
+			Name:     &b.Name,
+			URL:      &b.URL,
+			Secret:   b.Secret,
+			Type:     b.Type,
+			Headers:  b.Headers,
+			Body:     b.Body,
+			Fallback: b.Fallback,
+		}
 		d, err := n.UpdateWebhook(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.WebhookID, spec)
 		return Identified{d.ID}, err
 	})

@@ -1,21 +1,46 @@
 package notify
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
+	"math/rand/v2"
+	"net/http"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
-// Channel sends messages to destinations of one kind. Send makes one attempt
+// Channel sends messages to destinations of one type. Send makes one attempt
 // within ctx's deadline; failures are part of the Result.
 type Channel interface {
-	Kind() string
+	Traits() Traits
 	Send(ctx context.Context, m *Message) delivery.Result
-	// Preview is the message as the channel writes it, without sending it.
+	// Preview is the message as the channel writes it, without sending it. An error
+	// is the fault of the destination's settings.
 	Preview(m *Message) (Rendered, error)
+}
+
+// Traits describe a channel.
+type Traits struct {
+	Type  string        // of its destinations, such as slack
+	Title string        // for people: "Slack"
+	Rate  delivery.Rate // of one destination; the zero value is unlimited
+	// Answers are the responses that this receiver gives another meaning than the
+	// table of delivery.Judge does.
+	Answers []Answer
+	// Check returns the pointer and the fault of settings that the channel cannot
+	// use; "" when they are valid. nil = everything is valid.
+	Check func(s Settings) (pointer, fault string)
+}
+
+// Settings are the settings of a destination that is being saved.
+type Settings struct {
+	URL    string
+	Secret string
+	Body   string // template of the body
 }
 
 // Rendered is a message as a channel writes it.
@@ -31,8 +56,11 @@ type Message struct {
 	Account  string
 	Name     string   // of the destination
 	Address  string   // URL, or address of mail
-	Secret   string   // for cf-webhook-auth; "" = none
+	Secret   string   // the destination's credential; "" = none
 	Keys     []string // whsec_...: each signs
+	Signers  []ed25519.PrivateKey
+	Headers  map[string]string // of the destination, besides those of the channel
+	Body     string            // template of the body; "" = the standard body
 	PolicyID string
 	Policy   string // its name
 
@@ -41,7 +69,9 @@ type Message struct {
 	Title       string           // the type's, for people
 	Event       event.AlertEvent // "" for a test
 	Correlation string
+	Incident    string // of the same incident: start, end and repeats have the same
 	Severity    string
+	Property    string    // name of the property; "" = none, or several
 	At          time.Time // of the alert's start, end or notice
 	Began       time.Time // of the condition that it reports
 	Started     time.Time // of an end: when its alert was raised
@@ -64,3 +94,90 @@ type rootSummary struct {
 
 // Test reports whether this is a test message.
 func (m *Message) Test() bool { return m.Event == "" }
+
+// channelOf chooses the channel of a destination by its type; a webhook of a type
+// that has no channel here is generic. nil = this installation has no such channel.
+func (n *Feature) channelOf(kind, destinationType string) Channel {
+	if c := n.channels[destinationType]; c != nil {
+		return c
+	}
+	return n.channels[kindTypes[kind]]
+}
+
+// kindTypes are the types of destinations that every kind has.
+var kindTypes = map[string]string{KindWebhook: TypeGeneric, KindEmail: KindEmail, KindPagerDuty: KindPagerDuty}
+
+// Answer gives a response of one receiver the meaning of another status in the table
+// of delivery.Judge: a receiver may answer 200 to a message that it refuses, or 404
+// where it means 410.
+type Answer struct {
+	Status int    // 0 = any
+	Text   string // part of the body; "" = any
+	As     int    // the status whose row applies
+	Why    string // for people
+}
+
+// meaning returns the row of a channel's table that applies; nil = none.
+func (t *Traits) meaning(r *delivery.Result) *Answer {
+	if r.Fault != delivery.NoFault {
+		return nil
+	}
+	for i := range t.Answers {
+		a := &t.Answers[i]
+		if (a.Status == 0 || a.Status == r.Status) && bytes.Contains(r.Answer, []byte(a.Text)) {
+			return a
+		}
+	}
+	return nil
+}
+
+// attempt sends a message. meaning is nil when the response means what it says.
+func attempt(ctx context.Context, c Channel, m *Message) (r delivery.Result, meaning *Answer) {
+	r = c.Send(ctx, m)
+	t := c.Traits()
+	if meaning = t.meaning(&r); meaning != nil && r.Error == "" {
+		r.Error = meaning.Why
+	}
+	return r, meaning
+}
+
+// statusOf is the status whose row in the table of answers applies.
+func statusOf(r delivery.Result, meaning *Answer) int {
+	if meaning != nil {
+		return meaning.As
+	}
+	return r.Status
+}
+
+// arrived reports whether a receiver accepted a message.
+func arrived(r delivery.Result, meaning *Answer) bool {
+	status := statusOf(r, meaning)
+	return r.Fault == delivery.NoFault && status >= http.StatusOK && status < http.StatusMultipleChoices
+}
+
+// judge decides on an attempt with the meaning that the channel gives the response.
+// It is the engine's Judge.
+func (n *Feature) judge(it *delivery.Item, r delivery.Result, v delivery.Verdict) delivery.Verdict {
+	o := outgoingOf(it)
+	if o.meaning != nil {
+		meant := r
+		meant.Status = o.meaning.As
+		v = delivery.Judge(meant, it.Failures, n.Now().Sub(it.Created), n.Limits.Schedule, rand.Float64())
+		v.Why = o.meaning.Why
+	}
+	if v.State == delivery.StateDelivered && r.RetryAfter > 0 { // it accepts no further message for now
+		v.Pause = min(r.RetryAfter, longestRest)
+	}
+	return n.redirect(it, o.fallback, v)
+}
+
+// longestRest is the longest pause after a message that was accepted.
+const longestRest = time.Hour
+
+// rate is the rate of a destination's channel. It is the engine's Rate.
+func (n *Feature) rate(it *delivery.Item) (key string, rate delivery.Rate) {
+	if c := n.channelOf(it.Kind, outgoingOf(it).Type); c != nil {
+		rate = c.Traits().Rate
+	}
+	return it.Destination, rate
+}

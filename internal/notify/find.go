@@ -251,7 +251,9 @@ func (n *Feature) findDeliveries(ctx context.Context, accountID, query string, _
 // Notifies reports whether a policy of the account is on and has a destination.
 func (n *Feature) Notifies(ctx context.Context, accountID string) (bool, error) {
 	policies, err := n.Policies(ctx, accountID)
-	reaches := func(p Policy) bool { return p.Enabled && len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks) > 0 }
+	reaches := func(p Policy) bool {
+		return p.Enabled && len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks)+len(p.Mechanisms.PagerDuty) > 0
+	}
 	return slices.ContainsFunc(policies, reaches), err
 }
 

@@ -56,7 +56,9 @@ func (x *alertEvent) audit() event.Audit {
 }
 
 // firstDeliveries notes which alerts had their first delivery, for the audit log too.
-func (n *Feature) firstDeliveries(ctx context.Context, tx *db.Tx, list []*delivery.Outcome) (first []alertEvent, err error) {
+func (n *Feature) firstDeliveries(
+	ctx context.Context, tx *db.Tx, list []*delivery.Outcome,
+) (first []alertEvent, err error) {
 	now := n.Now()
 	rows := make([][]any, len(list))
 	for i, o := range list {

@@ -75,7 +75,7 @@ func ending(i int) map[string]any {
 // silent is a channel that delivers at once, so that a storm costs no sockets.
 type silent struct{ sent atomic.Int64 }
 
-func (*silent) Kind() string { return notify.KindWebhook }
+func (*silent) Traits() notify.Traits { return notify.Traits{Type: notify.TypeGeneric} }
 
 func (*silent) Preview(*notify.Message) (notify.Rendered, error) { return notify.Rendered{}, nil }
 

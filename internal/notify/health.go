@@ -36,6 +36,23 @@ func (m *destinationMark) add(o *delivery.Outcome) {
 	}
 }
 
+var stateColumns = []string{
+	"id",
+	"state",
+	"why",
+	"at",
+}
+
+// stateRow is the new state of a destination in the order of stateColumns.
+func (m *destinationMark) stateRow(destinationID string, now time.Time) []any {
+	return []any{
+		destinationID,
+		m.state,
+		m.why,
+		now.UnixMicro(),
+	}
+}
+
 // markDestinations writes health and state, and returns the destinations whose
 // state changed. They are locked in the order of their ids.
 func (n *Feature) markDestinations(
@@ -48,7 +65,7 @@ func (n *Feature) markDestinations(
 		m := marks[destinationID]
 		rows[i] = []any{destinationID, m.success, m.failure}
 		if m.state != "" {
-			states = append(states, []any{destinationID, m.state, m.why, n.Now().UnixMicro()})
+			states = append(states, m.stateRow(destinationID, n.Now()))
 		}
 	}
 	err = tx.Join(ctx, []string{"id", "success", "failure"}, rows, `UPDATE destination SET
@@ -58,7 +75,7 @@ func (n *Feature) markDestinations(
 	if err != nil {
 		return nil, err
 	}
-	err = tx.Join(ctx, []string{"id", "state", "why", "at"}, states, `UPDATE destination
+	err = tx.Join(ctx, stateColumns, states, `UPDATE destination
 		SET state = input.state, state_why = input.why, state_at = input.at FROM input
 		WHERE destination.id = input.id AND destination.state <> input.state AND destination.state <> 'disabled'
 		RETURNING destination.id`, func(row db.Row) error {

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -23,6 +22,7 @@ type entry struct {
 	state     string
 	ended     time.Time // of an alert that has ended when it is stored
 	decision  []PolicyResult
+	encoded   []byte // decision as JSON; nil = it is not encoded yet
 	sends     []sending
 	unmatched string
 }
@@ -287,76 +287,4 @@ func latest(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// evaluatePolicies evaluates the policies of the alert's type, except those in
-// notified, and writes into e what is sent and why not.
-func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, notified map[string]bool) error {
-	attr := p.attributes()
-	for i := range s.policies[p.alert.Account] {
-		policy := &s.policies[p.alert.Account][i]
-		if policy.AlertType != p.alert.Type || notified[policy.ID] {
-			continue
-		}
-		considered, sends, err := s.consider(ctx, p, policy, attr)
-		if err != nil {
-			return err
-		}
-		e.decision = append(e.decision, considered)
-		e.sends = append(e.sends, sends...)
-	}
-	switch {
-	case len(e.decision) == 0:
-		e.unmatched = fmt.Sprintf("the account has no policy for alerts of the type %s", p.alert.Type)
-	case !slices.ContainsFunc(e.decision, func(c PolicyResult) bool { return c.Matched }):
-		e.unmatched = fmt.Sprintf("no policy matched: %s %s", quoted(e.decision[0].Policy), e.decision[0].Why)
-		if len(e.decision) > 1 {
-			e.unmatched = fmt.Sprintf("none of %d policies matched", len(e.decision))
-		}
-	}
-	return nil
-}
-
-// consider evaluates one policy.
-func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, attr *attributes) (
-	c PolicyResult, sends []sending, err error,
-) {
-	var last time.Time
-	if policy.AlertInterval != "" {
-		if last, err = s.lastNotified(ctx, policy.ID, attr.subject); err != nil {
-			return c, nil, err
-		}
-	}
-	matched, why, hold := evaluate(policy, attr, last, p.at)
-	c = PolicyResult{PolicyID: policy.ID, Policy: policy.Name, Matched: matched, Why: why}
-	if !matched {
-		return c, nil, nil
-	}
-	targets, err := s.targets(ctx, policy)
-	if err != nil {
-		return c, nil, err
-	}
-	if len(targets) == 0 {
-		c.Matched = false
-		c.Why = "it has no destination"
-		return c, nil, nil
-	}
-	held := hold.After(s.now)
-	if policy.AlertInterval != "" && !held {
-		// A held message counts when it is sent: its alert may end before.
-		at := latest(p.at, hold).UnixMicro()
-		if err := markNotified(ctx, s.tx, map[told]int64{{policy.ID, attr.subject}: at}); err != nil {
-			return c, nil, err
-		}
-	}
-	for _, t := range targets {
-		x := sending{policyID: policy.ID, policy: policy.Name, target: t}
-		if held {
-			x.hold = hold
-			x.heldFor = attr.subject
-			x.why = "held back until " + formatTime(hold) + ": " + c.Why
-		}
-		sends = append(sends, x)
-	}
-	return c, sends, nil
 }

@@ -195,7 +195,7 @@ func few(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-func sortedKeys(m map[string][]string) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

@@ -19,6 +19,7 @@ type labels struct {
 	PolicyID  string           `json:"policy_id,omitempty"`
 	Policy    string           `json:"policy,omitempty"`   // its name then
 	Mechanism string           `json:"mechanism"`          // the destination's name or address then
+	Type      string           `json:"type,omitempty"`     // the destination's type then
 	HeldFor   string           `json:"held_for,omitempty"` // the subject whose interval holds a start back
 }
 
@@ -34,6 +35,11 @@ func (l labels) encode() string {
 type outgoing struct {
 	labels
 	alert *prepared // just stored by this process; nil = in the database
+
+	// Of the newest attempt.
+	channel  Channel
+	meaning  *Answer   // of the response; nil = what it says
+	fallback *fallback // nil = none
 }
 
 func outgoingOf(it *delivery.Item) *outgoing { return it.Data.(*outgoing) }
@@ -51,7 +57,7 @@ const eventTest = event.AlertEvent("test")
 // compose makes the message of a delivery, or decides that there is none. It is
 // the engine's Compose.
 func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Message, *delivery.Verdict, error) {
-	d, err := n.settings(ctx, it)
+	d, err := n.settings(ctx, it.Tenant, it.Destination)
 	if errs.Is(err, errs.CodeNotFound) {
 		return nil, notSent(whyDeleted), nil
 	}
@@ -61,7 +67,8 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 	if d.State == delivery.DestinationDisabled {
 		return nil, notSent(whyDisabled(d.StateReason)), nil
 	}
-	if n.channels[it.Kind] == nil {
+	o := outgoingOf(it)
+	if o.channel = n.channelOf(it.Kind, d.Type); o.channel == nil {
 		why := "this installation has no channel of the kind " + it.Kind
 		return nil, &delivery.Verdict{State: delivery.StateFailed, Why: why}, nil
 	}
@@ -74,8 +81,10 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
 		}
 	}
+	if o.fallback, err = n.fallbackOf(ctx, it, d); err != nil {
+		return nil, nil, err
+	}
 	m := n.newMessage(d, it.ID)
-	o := outgoingOf(it)
 	m.PolicyID = o.PolicyID
 	m.Policy = o.Policy
 	if it.Payload == "" {
@@ -99,8 +108,10 @@ func notSent(why string) *delivery.Verdict {
 
 // send makes one attempt. It is the engine's Send.
 func (n *Feature) send(ctx context.Context, it *delivery.Item, m delivery.Message) delivery.Result {
-	r := n.channels[it.Kind].Send(ctx, m.(*Message))
-	outgoingOf(it).alert = nil // a second attempt reads what was stored since
+	o := outgoingOf(it)
+	r, meaning := attempt(ctx, o.channel, m.(*Message))
+	o.meaning = meaning
+	o.alert = nil // a second attempt reads what was stored since
 	if it.Kind == KindEmail && r.Status == 0 && r.Fault != delivery.NoFault && r.Fault != delivery.Kept {
 		// The server is at fault, not the address: the operator has to act.
 		n.Log.Warn("a mail was not sent", "delivery", it.ID, "attempt", it.Attempts+1, "error", r.Error)
@@ -111,14 +122,18 @@ func (n *Feature) send(ctx context.Context, it *delivery.Item, m delivery.Messag
 // newMessage has what all messages to a destination share.
 func (n *Feature) newMessage(d *Destination, deliveryID string) *Message {
 	now := n.Now()
+	keys, signers := d.secrets.active(now)
 	return &Message{
 		ID:      deliveryID,
 		Sent:    now,
 		Account: d.account,
 		Name:    d.Name,
-		Address: d.URL,
+		Address: d.address(),
 		Secret:  d.secrets.Shared,
-		Keys:    d.secrets.active(now),
+		Keys:    keys,
+		Signers: signers,
+		Headers: d.secrets.Headers,
+		Body:    d.settings.Body,
 		At:      now,
 	}
 }
@@ -146,6 +161,8 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 	m.Type = a.Type
 	m.Event = a.Event
 	m.Correlation = a.Correlation
+	m.Incident = it.Subject
+	m.Property = row.root.zone.Name
 	m.Severity = a.Severity
 	m.Data = a.Data
 	m.At = row.at

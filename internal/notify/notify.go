@@ -163,7 +163,7 @@ type Limits struct {
 // Feature is the feature. Safe for concurrent use.
 type Feature struct {
 	Config
-	channels map[string]Channel
+	channels map[string]Channel // by the type of their destinations
 	metrics  *metrics
 	intake   *db.Writer[*intakeJob]
 	queue    *delivery.Queue
@@ -197,10 +197,14 @@ func New(cfg Config) (*Feature, error) {
 	}
 	n.lookups.calls = map[string]*lookup{}
 	n.lookups.before = map[chan struct{}]struct{}{}
-	var kinds []string
 	for _, c := range cfg.Channels {
-		n.channels[c.Kind()] = c
-		kinds = append(kinds, c.Kind())
+		n.channels[c.Traits().Type] = c
+	}
+	var kinds []string
+	for _, kind := range []string{KindWebhook, KindEmail, KindPagerDuty} {
+		if n.channelOf(kind, "") != nil {
+			kinds = append(kinds, kind)
+		}
 	}
 	lanes := 1
 	if cfg.DB.Engine == db.Postgres {
@@ -212,6 +216,8 @@ func New(cfg Config) (*Feature, error) {
 		Name:       "notify",
 		Compose:    n.compose,
 		Send:       n.send,
+		Judge:      n.judge,
+		Rate:       n.rate,
 		Order:      supersede,
 		Record:     n.recordOutcomes,
 		Load:       loadLabels,
@@ -292,6 +298,7 @@ func (n *Feature) upkeep(ctx context.Context) error {
 		every(2*time.Second, "find the changes before an alert", n.findMissing)
 	}
 	every(2*time.Second, "record gathered events", n.recordGathered)
+	every(10*time.Minute, "seal the URLs of older webhooks", n.sealURLs)
 	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()
 	n.lookups.done.Wait() // attempts have ended before: no lookup begins any more

@@ -34,6 +34,7 @@ var flashes = page.Flashes{
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
 	"tested":           "Test messages are being sent.",
 	"webhook-changed":  "Webhook saved.",
+	"webhook-receives": "Policies saved. They apply to the next alert.",
 	"webhook-deleted":  "Webhook deleted.",
 	"webhook-enabled":  "Webhook enabled: a test message was delivered.",
 	"webhook-paused":   "Webhook paused. Nothing is sent to it until it is enabled.",

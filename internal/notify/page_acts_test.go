@@ -79,8 +79,8 @@ func TestListsAreFilteredAndActOnChosenRows(t *testing.T) {
 	s.post(chosen, "act", "enable").RedirectsTo(list)
 	s.post(chosen, "id", policyID, "act", "drop").Expect(400)
 	s.post(chosen, "id", "unknown", "act", "delete").Expect(404)
-	other := s.get("/notifications/policies?q=blog").Expect(200).Find(`name="id" value="([0-9a-f]{32})"`)
-	s.post(chosen, "id", policyID, "id", other, "act", "delete").Expect(200).
+	blog := s.get("/notifications/policies?q=blog").Expect(200).Find(`name="id" value="([0-9a-f]{32})"`)
+	s.post(chosen, "id", policyID, "id", blog, "act", "delete").Expect(200).
 		Says("Delete 2 policies?", "No other policy sends alerts of this type.")
 	s.post(chosen, "id", "unknown", "id", policyID, "act", "delete").Expect(200).
 		Says("Delete 1 policy?", "Shop is down &lt;i&gt;").Lacks("No other policy").Submit("Delete").RedirectsTo(list)
@@ -164,7 +164,7 @@ func TestNotesAreShownInTheOrderOfAnAlert(t *testing.T) {
 	remove := shown.Find(`href="` + s.base + `(/alerts/burn/notes/[0-9a-f]{32}/delete)"`)
 
 	viewer := s.installation.Member(s.account, "vic@acme.example", accounts.Viewer)
-	viewer.Get(s.base+path).Expect(200).Says("Rolled back").Lacks("/notes/")
+	viewer.Get(s.base + path).Expect(200).Says("Rolled back").Lacks("/notes/")
 	viewer.Get(s.base + path + "/notes/new").Expect(403)
 	viewer.Post(s.base+path+"/notes", "text", "x").Expect(403)
 	viewer.Post(s.base + remove).Expect(403)

@@ -196,7 +196,7 @@ func alertProperties(d *Decision, kind *AlertType, state ui.Status, link string)
 		{Title: "Ids", Properties: []ui.Property{
 			{Label: "Alert", Copy: d.ID},
 			{Label: "Correlation", Copy: d.Correlation},
-			{Label: "Link", Copy: link, Text: "of this page"},
+			{Label: "This page", Copy: link, Text: "link"},
 		}},
 	}
 }

@@ -78,12 +78,12 @@ func (p *pages) showAlerts(v *page.Visit) error {
 	filter := alertFilter{
 		account:       v.Account,
 		state:         query.Get("state"),
-		types:         atMost(query["type"]),
-		notTypes:      atMost(query["type.not"]),
-		severities:    atMost(query["severity"]),
-		notSeverities: atMost(query["severity.not"]),
-		zones:         atMost(query["zone"]),
-		notZones:      atMost(query["zone.not"]),
+		types:         ui.FilterValues(query, "type", mostValues),
+		notTypes:      ui.FilterValues(query, "type.not", mostValues),
+		severities:    ui.FilterValues(query, "severity", mostValues),
+		notSeverities: ui.FilterValues(query, "severity.not", mostValues),
+		zones:         ui.FilterValues(query, "zone", mostValues),
+		notZones:      ui.FilterValues(query, "zone.not", mostValues),
 		sort:          ui.SortOf(u, alertSorts...),
 	}
 	if !slices.Contains([]string{"", stateFiring, stateEnded, stateNotice}, filter.state) {
@@ -154,8 +154,8 @@ func (p *pages) showAlerts(v *page.Visit) error {
 	return v.Show(page.View{Template: "alerts", Section: "alerts", Title: "Alerts", Data: out})
 }
 
-// atMost bounds the values of one filter in a URL.
-func atMost(values []string) []string { return values[:min(len(values), 50)] }
+// mostValues of one filter in a URL.
+const mostValues = 50
 
 // alertFilters is the bar above the alerts.
 func (p *pages) alertFilters(v *page.Visit, u *url.URL) (ui.Filters, error) {

@@ -174,7 +174,9 @@ type policyList struct {
 func (l *policyList) filter(policies []Policy) ([]Policy, error) {
 	v := l.visit
 	query := v.Request.URL.Query()
-	properties, err := l.properties(append(atMost(query["zone"]), atMost(query["zone.not"])...))
+	ids := ui.FilterValues(query, "zone", mostValues)
+	ids = append(ids, ui.FilterValues(query, "zone.not", mostValues)...)
+	properties, err := l.properties(ids)
 	if err != nil {
 		return nil, err
 	}

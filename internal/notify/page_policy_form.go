@@ -145,6 +145,9 @@ func (f *policyForm) policy() Policy {
 	for _, c := range f.hooks {
 		p.Mechanisms.Webhooks = append(p.Mechanisms.Webhooks, Mechanism{c.Value})
 	}
+	if f.old != nil { // the form does not show them, and keeps them
+		p.Mechanisms.PagerDuty = f.old.Mechanisms.PagerDuty
+	}
 	return p
 }
 
@@ -208,6 +211,10 @@ func (p *pages) showNewPolicy(v *page.Visit) error {
 	}
 	if zone := page.Cut(v.Query("zone"), 255); zone != "" {
 		f.filters[zonesKey] = []ui.Choice{{Value: zone}}
+	}
+	if hook := page.Cut(v.Query("webhook"), 64); hook != "" {
+		f.hooks = []ui.Choice{{Value: hook}}
+		return p.renderPolicy(v, &f, ui.Faults{})
 	}
 	ok, err := p.Member(v.Context(), v.Account, v.Who.Email)
 	if err == nil && ok {

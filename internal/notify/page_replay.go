@@ -47,15 +47,18 @@ func (p *pages) showReplay(v *page.Visit) error {
 		return err
 	}
 	f.Since = p.Now().UTC().Add(-24 * time.Hour).Format(fieldTime)
-	f.Before = p.Now().UTC().Format(fieldTime)
+	if since, err := time.Parse(fieldTime, v.Query("since")); err == nil {
+		f.Since = since.Format(fieldTime)
+	}
+	f.Before = p.Now().UTC().Add(time.Second).Format(fieldTime) // the field has no fractions of a second
 	f.States = replayStates[0][0]
 	f.Rate = strconv.Itoa(defaultReplayRate)
 	return p.renderReplay(v, &f, ui.Faults{})
 }
 
 func (p *pages) replayFormOf(v *page.Visit) (replayForm, error) {
-	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
-	return replayForm{Hook: shownWebhookOf(v.Account, d)}, err
+	h, err := p.webhook(v)
+	return replayForm{Hook: h}, err
 }
 
 func (p *pages) parseReplay(v *page.Visit) (replayForm, error) {

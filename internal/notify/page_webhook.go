@@ -69,6 +69,7 @@ type webhookPage struct {
 	Rows     []deliveryRow
 	All      string // list of all its deliveries
 	Policies []shownPolicy
+	Choose   string // path of the form that chooses the policies; "" without the permission
 	Activity *ui.Activity
 }
 
@@ -81,12 +82,15 @@ var webhookStates = []ui.Link{
 }
 
 func (p *pages) showWebhook(v *page.Visit) error {
-	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
+	h, err := p.webhook(v)
 	if err != nil {
 		return err
 	}
-	out := webhookPage{Hook: shownWebhookOf(v.Account, d)}
-	out.Self = ui.With(v.Request.URL)
+	d := h.Destination
+	out := webhookPage{Hook: h, Self: ui.With(v.Request.URL)}
+	if v.Can(account.NotificationsWrite) {
+		out.Choose = h.Href + "/policies"
+	}
 	statistics, err := p.statistics(v.Context(), d.ID)
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"net/url"
+
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
@@ -13,7 +15,7 @@ func (p *pages) addWebhooks() {
 	p.Post(base, account.NotificationsWrite, page.Form[webhookForm]{
 		Parse:  parseNewWebhook,
 		Do:     p.createWebhook,
-		Fields: []string{"name", "url", "secret", "signing_secret"},
+		Fields: []string{"name", "url", "type", "secret", "signing_secret"},
 		Render: p.renderWebhook,
 		Then:   p.showCreatedWebhook,
 	}.Handle)
@@ -22,12 +24,12 @@ func (p *pages) addWebhooks() {
 	p.Post(base+"/{webhook_id}", account.NotificationsWrite, page.Form[webhookForm]{
 		Parse:  p.parseWebhook,
 		Do:     p.changeWebhook,
-		Fields: []string{"name", "url", "secret"},
+		Fields: []string{"name", "url", "type", "secret"},
 		Render: p.renderWebhook,
 		Then:   p.webhookChanged,
 	}.Handle)
 	p.Post(base+"/{webhook_id}/test", account.NotificationsWrite, p.testWebhook)
-	p.Confirm(base+"/{webhook_id}/rotate", account.NotificationsWrite, p.confirmRotateWebhook, p.rotateWebhook)
+	p.Confirm(base+"/{webhook_id}/rotate", account.NotificationsWrite, p.askWebhook(rotateQuestion), p.rotateWebhook)
 	p.Post(base+"/{webhook_id}/enable", account.NotificationsWrite, page.Form[webhookForm]{
 		Parse:  p.webhookOf,
 		Do:     p.enableWebhook,
@@ -35,7 +37,15 @@ func (p *pages) addWebhooks() {
 		Render: p.renderWebhook,
 		Then:   p.webhookEnabled,
 	}.Handle)
-	p.Confirm(base+"/{webhook_id}/pause", account.NotificationsWrite, p.confirmPauseWebhook, p.pauseWebhook)
+	p.Confirm(base+"/{webhook_id}/pause", account.NotificationsWrite, p.askWebhook(pauseQuestion), p.pauseWebhook)
+	p.Get(base+"/{webhook_id}/policies", account.NotificationsWrite, p.showReceived)
+	p.Post(base+"/{webhook_id}/policies", account.NotificationsWrite, page.Form[receivedForm]{
+		Parse:  p.parseReceived,
+		Do:     p.changeReceived,
+		Fields: []string{"policies"},
+		Render: p.renderReceived,
+		Then:   p.receivedChanged,
+	}.Handle)
 	p.Get(base+"/{webhook_id}/replay", account.DeliveriesReplay, p.showReplay)
 	p.Post(base+"/{webhook_id}/replay", account.DeliveriesReplay, page.Form[replayForm]{
 		Parse:  p.parseReplay,
@@ -45,13 +55,15 @@ func (p *pages) addWebhooks() {
 		Then:   p.webhookReplayed,
 	}.Handle)
 	p.Get(base+"/{webhook_id}/replay/{job_id}", account.DeliveriesReplay, p.showReplayJob)
-	p.Confirm(base+"/{webhook_id}/delete", account.NotificationsWrite, p.confirmDeleteWebhook, p.deleteWebhook)
+	p.Confirm(base+"/{webhook_id}/delete", account.NotificationsWrite, p.askWebhook(deleteQuestion), p.deleteWebhook)
 }
 
 // webhookForm is the input for a webhook.
 type webhookForm struct {
 	Path, Action string
 	Name, URL    string
+	Type         string        // "" = derived from the URL
+	Types        [][2]string   // the choices
 	Key          string        // the signing secret of a new one, where the caller gives it
 	Hook         *shownWebhook // nil for a new one
 	May, Secret  bool
@@ -66,6 +78,7 @@ func (p *pages) renderWebhook(v *page.Visit, f *webhookForm, faults ui.Faults) e
 	f.Path = NotificationsPath(v.Account)
 	f.May = v.Can(account.NotificationsWrite)
 	f.Action = f.Path + "/webhooks"
+	f.Types = p.typeChoices()
 	title := "Add a webhook"
 	if f.Hook != nil {
 		f.Action = f.Hook.Href
@@ -78,6 +91,17 @@ func (p *pages) renderWebhook(v *page.Visit, f *webhookForm, faults ui.Faults) e
 		Status:   faults.Status,
 		Data:     *f,
 	})
+}
+
+// typeChoices are the types that a user may give.
+func (p *pages) typeChoices() [][2]string {
+	list := [][2]string{{"", "From the URL"}}
+	for _, t := range webhookTypes {
+		if c := p.channels[t.name]; c != nil {
+			list = append(list, [2]string{t.name, c.Traits().Title})
+		}
+	}
+	return list
 }
 
 // parseNewWebhook reads the form of a new webhook.
@@ -102,7 +126,8 @@ func (f *webhookForm) read(v *page.Visit) {
 	f.Name = v.Field("name", 1024)
 	f.URL = v.Field("url", 4096)
 	f.Key = v.Field("signing_secret", 4096)
-	f.spec = WebhookSpec{Name: &f.Name, URL: &f.URL}
+	f.Type = v.Field("type", 32)
+	f.spec = WebhookSpec{Name: &f.Name, URL: &f.URL, Type: &f.Type}
 	if secret := v.Field("secret", 4096); secret != "" {
 		f.spec.Secret = &secret
 	}
@@ -112,18 +137,44 @@ func (f *webhookForm) read(v *page.Visit) {
 	}
 }
 
+// webhook is the webhook of the path.
+func (p *pages) webhook(v *page.Visit) (shownWebhook, error) {
+	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
+	return shownWebhookOf(v.Account, d), err
+}
+
 // webhookOf is the webhook of the path as its form shows it.
 func (p *pages) webhookOf(v *page.Visit) (webhookForm, error) {
-	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
-	h := shownWebhookOf(v.Account, d)
-	return webhookForm{Name: h.Name, URL: h.URL, Hook: &h, Secret: h.secrets.Shared != ""}, err
+	h, err := p.webhook(v)
+	return webhookForm{
+		Name:   h.Name,
+		URL:    h.URL,
+		Type:   h.settings.Type,
+		Hook:   &h,
+		Secret: h.secrets.Shared != "",
+	}, err
 }
 
 func (p *pages) webhookChanged(v *page.Visit, f *webhookForm) error {
 	return v.Redirect(f.Hook.Href, "webhook-changed")
 }
 
+// webhookEnabled leads to the replay of the messages that were not delivered since the webhook stopped, if there are any.
 func (p *pages) webhookEnabled(v *page.Visit, f *webhookForm) error {
+	if v.Can(account.DeliveriesReplay) && p.Jobs != nil && !f.Hook.StateAt.IsZero() {
+		missed := replayInput{
+			DestinationID: f.Hook.ID,
+			Replay:        WebhookReplay{Since: f.Hook.StateAt, Before: moment(p.Now()), OnlyFailed: true},
+		}
+		count, err := p.queue.Count(v.Context(), missed.filter(v.Account))
+		if err != nil {
+			return err
+		}
+		if count > 0 {
+			since := url.Values{"since": {f.Hook.StateAt.UTC().Format(fieldTime)}}
+			return v.Redirect(f.Hook.Href+"/replay?"+since.Encode(), "webhook-enabled")
+		}
+	}
 	return v.Redirect(f.Hook.Href, "webhook-enabled")
 }
 
@@ -178,35 +229,64 @@ type webhookTestPage struct {
 
 // testWebhook sends a test message and shows the response.
 func (p *pages) testWebhook(v *page.Visit) error {
-	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
+	h, err := p.webhook(v)
 	if err != nil {
 		return err
 	}
-	a, err := p.TestWebhook(v.Context(), v.Account, d.ID)
+	a, err := p.TestWebhook(v.Context(), v.Account, h.ID)
 	if err != nil {
 		return err
 	}
 	return v.Show(page.View{
 		Section:  "notifications",
-		Title:    "Test of " + d.Name,
+		Title:    "Test of " + h.Name,
 		Template: "webhook-test",
-		Data:     webhookTestPage{shownWebhookOf(v.Account, d), a},
+		Data:     webhookTestPage{h, a},
 	})
 }
 
-func (p *pages) confirmPauseWebhook(v *page.Visit) (page.Confirm, error) {
-	d, err := p.Destination(v.Context(), v.Account, v.PathValue("webhook_id"))
-	if err != nil {
-		return page.Confirm{}, err
+// askWebhook asks a question about the webhook of the path.
+func (p *pages) askWebhook(question func(h *shownWebhook) page.Confirm) func(*page.Visit) (page.Confirm, error) {
+	return func(v *page.Visit) (page.Confirm, error) {
+		h, err := p.webhook(v)
+		if err != nil {
+			return page.Confirm{}, err
+		}
+		c := question(&h)
+		c.Section = "notifications"
+		c.Back = h.Href
+		return c, nil
 	}
+}
+
+func pauseQuestion(h *shownWebhook) page.Confirm {
 	return page.Confirm{
-		Section: "notifications",
-		Title:   "Pause " + d.Name + "?",
-		Text: "Nothing is sent to " + d.URL + " until it is enabled again. Messages of this time are not sent " +
+		Title: "Pause " + h.Name + "?",
+		Text: "Nothing is sent to " + h.URL + " until it is enabled again. Messages of this time are not sent " +
 			"by themselves; replay the range afterwards.",
 		Label: "Pause",
-		Back:  webhookPath(v.Account, d.ID),
-	}, nil
+	}
+}
+
+// rotateQuestion says what a new secret means for the receiver.
+func rotateQuestion(h *shownWebhook) page.Confirm {
+	return page.Confirm{
+		Title: "Rotate the signing secret of " + h.Name + "?",
+		Text: "The receiver at " + h.URL + " must get the new secret within 24 hours. Until then messages are signed " +
+			"with both secrets; afterwards it refuses them, unless it knows the new one.",
+		Label:  "Create a new secret",
+		Danger: true,
+	}
+}
+
+func deleteQuestion(h *shownWebhook) page.Confirm {
+	return page.Confirm{
+		Title: "Delete " + h.Name + "?",
+		Text: "Nothing is sent to " + h.URL + " any more, and pending messages are dropped. " +
+			"The history of sent messages stays.",
+		Label:  "Delete webhook",
+		Danger: true,
+	}
 }
 
 func (p *pages) pauseWebhook(v *page.Visit) error {
@@ -215,23 +295,6 @@ func (p *pages) pauseWebhook(v *page.Visit) error {
 		return err
 	}
 	return v.Redirect(webhookPath(v.Account, d.ID), "webhook-paused")
-}
-
-// confirmRotateWebhook names what a new secret means for the receiver.
-func (p *pages) confirmRotateWebhook(v *page.Visit) (page.Confirm, error) {
-	f, err := p.webhookOf(v)
-	if err != nil {
-		return page.Confirm{}, err
-	}
-	return page.Confirm{
-		Section: "notifications",
-		Title:   "Rotate the signing secret of " + f.Name + "?",
-		Text: "The receiver at " + f.URL + " must get the new secret within 24 hours. Until then messages are signed " +
-			"with both secrets; afterwards it refuses them, unless it knows the new one.",
-		Label:  "Create a new secret",
-		Back:   f.Hook.Href,
-		Danger: true,
-	}, nil
 }
 
 func (p *pages) rotateWebhook(v *page.Visit) error {
@@ -245,22 +308,6 @@ func (p *pages) rotateWebhook(v *page.Visit) error {
 func (p *pages) enableWebhook(v *page.Visit, f *webhookForm) error {
 	_, err := p.EnableDestination(v.Context(), v.Who, v.Account, f.Hook.ID)
 	return err
-}
-
-func (p *pages) confirmDeleteWebhook(v *page.Visit) (page.Confirm, error) {
-	f, err := p.webhookOf(v)
-	if err != nil {
-		return page.Confirm{}, err
-	}
-	return page.Confirm{
-		Section: "notifications",
-		Title:   "Delete " + f.Name + "?",
-		Text: "Nothing is sent to " + f.URL + " any more, and pending messages are dropped. " +
-			"The history of sent messages stays.",
-		Label:  "Delete webhook",
-		Back:   f.Hook.Href,
-		Danger: true,
-	}, nil
 }
 
 func (p *pages) deleteWebhook(v *page.Visit) error {

@@ -45,6 +45,9 @@ type Mechanisms struct {
 	PagerDuty []Mechanism `json:"pagerduty,omitzero" maxItems:"50"`
 }
 
+// hooks are the destinations other than mail.
+func (m *Mechanisms) hooks() []Mechanism { return slices.Concat(m.Webhooks, m.PagerDuty) }
+
 // Mechanism is one destination.
 type Mechanism struct {
 	ID string `json:"id" maxLength:"255"`
@@ -103,7 +106,8 @@ func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) er
 		list = append(list, errs.At(errs.CodeMissingField, "/name", "name is required"))
 	}
 	if len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks)+len(p.Mechanisms.PagerDuty) == 0 {
-		list = append(list, errs.At(errs.CodeMissingField, "/mechanisms", "mechanisms needs at least one email or webhook"))
+		list = append(list, errs.At(errs.CodeMissingField, "/mechanisms",
+			"mechanisms needs at least one email, webhook or pagerduty"))
 	}
 	rest, err := n.checkDraft(ctx, account, p)
 	if err != nil {
@@ -202,10 +206,6 @@ func (n *Feature) checkMechanisms(
 	ctx context.Context, account string, p *Policy, fault func(errs.Code, string, string, ...any),
 ) error {
 	m := &p.Mechanisms
-	if len(m.PagerDuty) > 0 {
-		fault(errs.CodeInvalid, "/mechanisms/pagerduty",
-			"this installation has no PagerDuty destinations; destinations/eligible lists what there is")
-	}
 	seen := map[string]bool{}
 	for i := range m.Email {
 		at := "/mechanisms/email/" + itoa(i) + "/id"
@@ -227,18 +227,26 @@ func (n *Feature) checkMechanisms(
 		}
 		seen[address] = true
 	}
-	for i, w := range m.Webhooks {
-		at := "/mechanisms/webhooks/" + itoa(i) + "/id"
-		_, err := n.Destination(ctx, account, w.ID)
-		switch {
-		case errs.KindOf(err) == errs.NotFound:
-			fault(errs.CodeInvalid, at, "there is no webhook %s in this account", quoted(w.ID))
-		case err != nil:
-			return err
-		case seen[w.ID]:
-			fault(errs.CodeInvalid, at, "the webhook %s is there twice", w.ID)
+	for _, list := range []struct {
+		field, kind, noun string
+		ids               []Mechanism
+	}{
+		{"webhooks", KindWebhook, "webhook", m.Webhooks},
+		{"pagerduty", KindPagerDuty, "PagerDuty service", m.PagerDuty},
+	} {
+		for i, d := range list.ids {
+			at := "/mechanisms/" + list.field + "/" + itoa(i) + "/id"
+			_, err := n.destinationOf(ctx, account, list.kind, d.ID)
+			switch {
+			case errs.KindOf(err) == errs.NotFound:
+				fault(errs.CodeInvalid, at, "there is no %s %s in this account", list.noun, quoted(d.ID))
+			case err != nil:
+				return err
+			case seen[d.ID]:
+				fault(errs.CodeInvalid, at, "the %s %s is there twice", list.noun, d.ID)
+			}
+			seen[d.ID] = true
 		}
-		seen[w.ID] = true
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type Preview struct {
 
 // SampleMessage is a message of a sample alert, as a channel writes it.
 type SampleMessage struct {
-	MechanismType string `json:"mechanism_type" enum:"webhook,email"`
+	MechanismType string `json:"mechanism_type" enum:"webhook,email,pagerduty"`
 	Subject       string `json:"subject,omitempty" doc:"Of mail"`
 	Body          string `json:"body"`
 }
@@ -125,7 +125,7 @@ func (n *Feature) sampleMessages(ctx context.Context, p *Policy) (list []SampleM
 	m := n.sampleMessage(kind, p)
 	list = []SampleMessage{}
 	for _, name := range []string{KindEmail, KindWebhook} {
-		channel := n.channels[name]
+		channel := n.channelOf(name, "")
 		if channel == nil {
 			continue
 		}

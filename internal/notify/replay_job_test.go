@@ -16,6 +16,14 @@ import (
 // withJobs serves the API with jobs that run until the test ends.
 func (w *world) withJobs() {
 	w.t.Helper()
+	w.openJobs()
+	w.api = w.serve()
+	w.runJobs()
+}
+
+// openJobs makes a queue of jobs, for the next server.
+func (w *world) openJobs() {
+	w.t.Helper()
 	d, err := db.Open(w.t.Context(), db.Config{
 		Feature: "web",
 		DataDir: w.t.TempDir(),
@@ -26,7 +34,10 @@ func (w *world) withJobs() {
 	}
 	w.t.Cleanup(func() { d.Close() })
 	w.jobs = jobs.New(d, jobs.Config{}, slog.New(slog.DiscardHandler))
-	w.api = w.serve()
+}
+
+func (w *world) runJobs() {
+	w.t.Helper()
 	ended := make(chan error, 1)
 	go func() {
 		ended <- run.All(w.t.Context(), slog.New(slog.DiscardHandler), run.Stage{Name: "jobs", Run: w.jobs.Run})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
+	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
@@ -54,15 +55,13 @@ func (s *storing) lastNotified(ctx context.Context, policyID, subject string) (t
 
 // targets are the destinations of a policy.
 func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err error) {
-	for _, w := range p.Mechanisms.Webhooks {
-		t, ok := s.hooks[w.ID]
-		if !ok {
-			if t, err = s.target(ctx, `account_id = $1 AND id = $2 AND kind = 'webhook'`, p.account, w.ID); err != nil {
+	for _, w := range p.Mechanisms.hooks() {
+		if _, ok := s.hooks[w.ID]; !ok {
+			if err := s.readHooks(ctx, p); err != nil {
 				return nil, err
 			}
-			s.hooks[w.ID] = t
 		}
-		list = append(list, t)
+		list = append(list, s.hooks[w.ID])
 	}
 	for _, e := range p.Mechanisms.Email {
 		key := [2]string{p.account, foldAddress(e.ID)}
@@ -78,9 +77,41 @@ func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err er
 	return slices.DeleteFunc(list, func(t target) bool { return t.id == "" }), nil
 }
 
+// hooksAhead is how many destinations other than mail are read with those of a policy.
+const hooksAhead = 64
+
+// readHooks reads the destinations of a policy other than mail, and with them others that policies for the
+// same type name: the next alerts of the transaction probably go there.
+func (s *storing) readHooks(ctx context.Context, p *Policy) error {
+	var rows [][]any
+	add := func(p *Policy) {
+		for _, w := range p.Mechanisms.hooks() {
+			if _, ok := s.hooks[w.ID]; !ok {
+				s.hooks[w.ID] = target{} // unless it is found
+				rows = append(rows, []any{p.account, w.ID})
+			}
+		}
+	}
+	add(p)
+	for i := range s.policies[p.account] {
+		other := &s.policies[p.account][i]
+		if len(rows) < hooksAhead && other.AlertType == p.AlertType && other.Enabled {
+			add(other)
+		}
+	}
+	return s.tx.Join(ctx, []string{"account_id", "id"}, rows,
+		`SELECT d.id, d.name, d.kind, d.type, d.state, d.state_why FROM input CROSS JOIN destination d
+		WHERE d.id = input.id AND d.account_id = input.account_id AND d.kind <> 'email'`, func(row db.Row) error {
+			var t target
+			err := row.Scan(&t.id, &t.name, &t.kind, &t.typ, &t.state, &t.why)
+			s.hooks[t.id] = t
+			return err
+		})
+}
+
 func (s *storing) target(ctx context.Context, where string, args ...any) (t target, err error) {
-	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, state, state_why FROM destination WHERE `+where, args...).
-		Scan(&t.id, &t.name, &t.kind, &t.state, &t.why)
+	err = s.tx.QueryRow(ctx, `SELECT id, name, kind, type, state, state_why FROM destination WHERE `+where, args...).
+		Scan(&t.id, &t.name, &t.kind, &t.typ, &t.state, &t.why)
 	if errors.Is(err, sql.ErrNoRows) {
 		return target{}, nil
 	}
@@ -150,6 +181,7 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 			PolicyID:  x.policyID,
 			Policy:    x.policy,
 			Mechanism: x.target.name,
+			Type:      x.target.typ,
 			HeldFor:   x.heldFor,
 		}}
 		it := &delivery.Item{

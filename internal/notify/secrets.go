@@ -1,21 +1,26 @@
 package notify
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
 	"strings"
 	"time"
 )
 
-// secrets sign a webhook's messages; they are sealed in the database.
+// secrets give access to a destination and sign its messages; they are sealed in the
+// database.
 type secrets struct {
-	Shared string       `json:"shared,omitempty"` // cf-webhook-auth
-	Keys   []signingKey `json:"keys,omitempty"`
+	Shared  string            `json:"shared,omitempty"` // cf-webhook-auth, or the credential of the type
+	URL     string            `json:"url,omitempty"`    // where it is a secret by itself
+	Headers map[string]string `json:"headers,omitempty"`
+	Keys    []signingKey      `json:"keys,omitempty"`
 }
 
-// signingKey is a whsec_ value. Until is when an old one ends; 0 = in force.
+// signingKey is a pair of keys that sign. Until is when old ones end; 0 = in force.
 type signingKey struct {
-	Key   string `json:"key"`
+	Key   string `json:"key"`            // whsec_
+	Seed  []byte `json:"seed,omitempty"` // of the Ed25519 key; an older version made none
 	Until int64  `json:"until,omitempty"`
 }
 
@@ -23,21 +28,42 @@ type signingKey struct {
 const overlap = 24 * time.Hour
 
 // active are the keys that sign now, the newest first.
-func (s *secrets) active(now time.Time) []string {
-	var list []string
+func (s *secrets) active(now time.Time) (keys []string, signers []ed25519.PrivateKey) {
 	for _, k := range s.Keys {
-		if k.Until == 0 || now.UnixMicro() < k.Until {
-			list = append(list, k.Key)
+		if k.Until != 0 && now.UnixMicro() >= k.Until {
+			continue
+		}
+		keys = append(keys, k.Key)
+		if len(k.Seed) == ed25519.SeedSize {
+			signers = append(signers, ed25519.NewKeyFromSeed(k.Seed))
 		}
 	}
-	return list
+	return keys, signers
 }
 
-// newKey makes a signing secret of Standard Webhooks: 32 random bytes.
-func newKey() string {
+// newKey makes the keys of a webhook: a secret of Standard Webhooks of 32 random bytes,
+// and the seed of an Ed25519 key.
+func newKey() signingKey {
 	b := make([]byte, 32)
 	rand.Read(b)
-	return "whsec_" + base64.StdEncoding.EncodeToString(b)
+	return signingKey{Key: "whsec_" + base64.StdEncoding.EncodeToString(b), Seed: newSeed()}
+}
+
+func newSeed() []byte {
+	b := make([]byte, ed25519.SeedSize)
+	rand.Read(b)
+	return b
+}
+
+// publicKey is the whpk_ value that verifies the signatures v1a of the newest key.
+func (s *secrets) publicKey() string {
+	for _, k := range s.Keys {
+		if len(k.Seed) == ed25519.SeedSize {
+			public := ed25519.NewKeyFromSeed(k.Seed).Public().(ed25519.PublicKey)
+			return "whpk_" + base64.StdEncoding.EncodeToString(public)
+		}
+	}
+	return ""
 }
 
 // checkKey returns the fault of a caller's signing secret; "" when it is valid.

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -20,8 +19,8 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/notify"
+	"github.com/belfryhq/belfry/internal/notify/channeltest"
 	"github.com/belfryhq/belfry/internal/notify/email"
-	"github.com/belfryhq/belfry/internal/notify/webhook"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
@@ -131,10 +130,7 @@ func newWorldIn(t testing.TB, cfg db.Config, change func(*notify.Config)) *world
 		Member: func(_ context.Context, account, address string) (bool, error) {
 			return strings.HasSuffix(address, "@acme.example"), nil
 		},
-		Channels: []notify.Channel{
-			webhook.New(webhook.Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
-			mail,
-		},
+		Channels: append(channeltest.Channels(), mail),
 		Limits: notify.Limits{Limits: delivery.Limits{
 			Attempt: 5 * time.Second,
 			Poll:    50 * time.Millisecond,
@@ -425,7 +421,7 @@ func (w *world) decision(alertID string) (d notify.Decision) {
 // deadlines is a channel that accepts everything and records its deadlines.
 type deadlines chan time.Duration
 
-func (deadlines) Kind() string { return notify.KindWebhook }
+func (deadlines) Traits() notify.Traits { return notify.Traits{Type: notify.TypeGeneric} }
 
 func (deadlines) Preview(*notify.Message) (notify.Rendered, error) { return notify.Rendered{}, nil }
 

@@ -134,7 +134,7 @@ func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string
 
 // target is the part of a destination that a new delivery needs.
 type target struct {
-	id, name, kind, state, why string
+	id, name, kind, typ, state, why string
 }
 
 // storing is the state of one transaction; its caches are discarded with it. What an
@@ -155,6 +155,7 @@ type storing struct {
 	alertRows  [][]any                      // to be inserted, in the order of alertColumns
 	deliveries []*delivery.Item             // to be inserted
 	endings    [][]any                      // of alerts that have ended, in the order of endingColumns
+	decided    map[string]*decided          // by account and attributes
 	touched    map[incidentKey]bool         // alerts of the transaction belong to them
 	events     []alertEvent                 // for the audit log
 }
@@ -182,6 +183,7 @@ func (n *Feature) newStoring(tx *db.Tx) *storing {
 		incidents: map[incidentKey]*openedBy{},
 		openings:  map[incidentKey]*opening{},
 		starts:    map[string][]delivery.Stored{},
+		decided:   map[string]*decided{},
 		touched:   map[incidentKey]bool{},
 		mails:     map[[2]string]target{},
 		hooks:     map[string]target{},
@@ -356,9 +358,12 @@ var alertColumns = []string{
 
 func (s *storing) insertAlert(p *prepared, e *entry) error {
 	a := &p.alert
-	considered, err := json.Marshal(e.decision)
-	if err != nil {
-		return err
+	considered := e.encoded
+	if considered == nil {
+		var err error
+		if considered, err = json.Marshal(e.decision); err != nil {
+			return err
+		}
 	}
 	ended := int64(0)
 	if !e.ended.IsZero() {

@@ -66,16 +66,37 @@ type openedBy struct {
 	changed    bool // not written yet
 }
 
+var incidentColumns = []string{
+	"account_id",
+	"correlation_id",
+	"own",
+	"open_key",
+	"last_key",
+	"started_at",
+}
+
+// row is the row of an incident in the order of incidentColumns.
+func (o *openedBy) row(key incidentKey) []any {
+	return []any{
+		key.account,
+		key.correlation,
+		key.own,
+		o.open,
+		o.last,
+		o.started,
+	}
+}
+
 // writeIncidents writes the rows of incidents that have changed.
 func (s *storing) writeIncidents(ctx context.Context) error {
 	var rows [][]any
 	for key, o := range s.incidents {
 		if o.changed {
 			o.changed = false
-			rows = append(rows, []any{key.account, key.correlation, key.own, o.open, o.last, o.started})
+			rows = append(rows, o.row(key))
 		}
 	}
-	return s.tx.Join(ctx, []string{"account_id", "correlation_id", "own", "open_key", "last_key", "started_at"}, rows,
+	return s.tx.Join(ctx, incidentColumns, rows,
 		`UPDATE cause SET open_key = input.open_key, last_key = input.last_key, started_at = input.started_at FROM input
 		WHERE cause.account_id = input.account_id AND cause.correlation_id = input.correlation_id AND cause.own = input.own`,
 		nil)

@@ -45,7 +45,13 @@ func (n *Feature) TestPolicy(
 }
 
 func (n *Feature) testItem(p *Policy, to target) *delivery.Item {
-	data := &outgoing{labels: labels{Event: eventTest, PolicyID: p.ID, Policy: p.Name, Mechanism: to.name}}
+	data := &outgoing{labels: labels{
+		Event:     eventTest,
+		PolicyID:  p.ID,
+		Policy:    p.Name,
+		Mechanism: to.name,
+		Type:      to.typ,
+	}}
 	return &delivery.Item{
 		ID:          n.ids.next(n.Now()),
 		Tenant:      p.account,
@@ -58,18 +64,22 @@ func (n *Feature) testItem(p *Policy, to target) *delivery.Item {
 
 // TestWebhook sends a test message now and returns the attempt.
 func (n *Feature) TestWebhook(ctx context.Context, accountID, destinationID string) (Attempt, error) {
-	d, err := n.Destination(ctx, accountID, destinationID)
+	return n.testDestination(ctx, accountID, KindWebhook, destinationID)
+}
+
+func (n *Feature) testDestination(ctx context.Context, accountID, kind, destinationID string) (Attempt, error) {
+	d, err := n.destinationOf(ctx, accountID, kind, destinationID)
 	if err != nil {
 		return Attempt{}, err
 	}
 	began := n.Now()
-	r, err := n.sendTest(ctx, &d, "")
+	r, meaning, err := n.sendTest(ctx, &d)
 	if err != nil {
 		return Attempt{}, err
 	}
 	outcome := delivery.StateFailed
 	switch {
-	case r.Fault == delivery.NoFault && r.Status >= 200 && r.Status < 300:
+	case arrived(r, meaning):
 		outcome = delivery.StateDelivered
 	case r.Fault == delivery.Kept:
 		outcome = delivery.StateKept
@@ -78,16 +88,16 @@ func (n *Feature) TestWebhook(ctx context.Context, accountID, destinationID stri
 }
 
 // sendTest sends a test message now, outside of the queue.
-func (n *Feature) sendTest(ctx context.Context, d *Destination, policy string) (delivery.Result, error) {
-	c := n.channels[d.Kind]
+func (n *Feature) sendTest(ctx context.Context, d *Destination) (r delivery.Result, meaning *Answer, err error) {
+	c := n.channelOf(d.Kind, d.Type)
 	if c == nil {
-		return delivery.Result{}, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
+		return r, nil, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
 	}
 	m := n.newMessage(d, n.ids.next(n.Now()))
 	n.fillTest(m)
-	m.Policy = policy
 	m.sanitize()
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Attempt) // as long as a delivery
 	defer cancel()
-	return c.Send(ctx, m), nil
+	r, meaning = attempt(ctx, c, m)
+	return r, meaning, nil
 }

@@ -21,7 +21,7 @@ type mailbox struct {
 	sent []string
 }
 
-func (*mailbox) Kind() string { return notify.KindEmail }
+func (*mailbox) Traits() notify.Traits { return notify.Traits{Type: notify.KindEmail} }
 
 func (*mailbox) Preview(*notify.Message) (notify.Rendered, error) { return notify.Rendered{}, nil }
 

@@ -110,7 +110,7 @@ func exportLink(path string, q url.Values, r ui.Range) string {
 
 // rejectFilter reads the page's filters.
 func rejectFilter(q url.Values) (filter RejectFilter, err error) {
-	values := func(key string) []string { return q[key][:min(len(q[key]), 50)] }
+	values := func(key string) []string { return ui.FilterValues(q, key, 50) }
 	codes := func(key string) (list []int) {
 		for _, s := range values(key) {
 			code, bad := strconv.Atoi(s)

@@ -20,7 +20,12 @@ type detail struct {
 	Short       Reading `json:"short"`
 	BudgetLeft  float64 `json:"budget_left"`                    // 1 = untouched, below 0 = overspent
 	ExhaustedIn *int64  `json:"exhausted_in_seconds,omitempty"` // at the short window's rate
-	Detection   int64   `json:"detection_seconds"`              // from the beginning of the burn to the alert
+	Exhausted   string  `json:"exhausted_in,omitempty"`         // the same in words
+	PairName    string  `json:"pair_name"`
+	Detection   int64   `json:"detection_seconds"` // from the beginning of the burn to the alert
+
+	Also     []AlsoBurning `json:"also_burning,omitempty"` // at most five
+	AlsoMore bool          `json:"also_burning_more,omitempty"`
 
 	// Stored only, not part of an alert's data.
 	Event    string `json:"event,omitempty"`
@@ -37,7 +42,13 @@ func detailOf(t *Transition) detail {
 		Short:       t.Short,
 		BudgetLeft:  t.BudgetLeft,
 		ExhaustedIn: t.ExhaustedIn,
+		PairName:    t.Pair.String(),
 		Detection:   t.Since - t.Began,
+		Also:        t.Also,
+		AlsoMore:    t.AlsoMore,
+	}
+	if t.ExhaustedIn != nil && t.BudgetLeft > 0 {
+		d.Exhausted = roughSpan(*t.ExhaustedIn)
 	}
 	d.Objective.ID = t.Objective.ID
 	d.Objective.Name = t.Objective.Name

@@ -23,7 +23,7 @@ type objectiveReplace struct {
 
 type seriesIn struct {
 	SLO   string `path:"slo_id" maxLength:"64"`
-	Range string `query:"range" default:"1h" enum:"1h,6h,1d,28d" doc:"Length of the series, up to the newest counts"`
+	Range string `query:"range" default:"1h" enum:"1h,6h,1d,7d,28d,90d" doc:"Length of the series, up to the newest counts"`
 }
 
 type transitionsIn struct {
@@ -46,6 +46,7 @@ func (f *Feature) API(api *web.API) {
 	const base = "/accounts/{account_id}/slos"
 	f.registerObjectives(api, base, base+"/{slo_id}")
 	f.registerStatus(api, base+"/{slo_id}")
+	f.registerCorrections(api, base+"/{slo_id}")
 	f.registerSpending(api, base+"/{slo_id}")
 	f.registerReport(api, base)
 	f.registerPreview(api, base)
@@ -111,7 +112,7 @@ func (f *Feature) registerStatus(api *web.API, one string) {
 	}, func(ctx context.Context, in *seriesIn) (Series, error) {
 		rg, ok := RangeOf(in.Range)
 		if !ok {
-			return Series{}, errs.At(errs.CodeInvalid, "range", "the range must be 1h, 6h, 1d or 28d")
+			return Series{}, errs.At(errs.CodeInvalid, "range", "the range must be 1h, 6h, 1d, 7d, 28d or 90d")
 		}
 		o, err := f.Objective(ctx, web.Account(ctx).ID, in.SLO)
 		if err != nil {

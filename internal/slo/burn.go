@@ -10,7 +10,7 @@ import (
 // Window is a stretch of time over which each series is summed.
 type Window = tally.Window
 
-// The windows: those of the pairs (Google SRE workbook, chapter 5), and periods of budgets; tally.Days makes the others.
+// The windows: those of the pairs (Google SRE workbook, chapter 5), and some periods of budgets.
 const (
 	M5    = tally.M5
 	M30   = tally.M30

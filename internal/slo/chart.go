@@ -23,7 +23,9 @@ var Ranges = []Range{
 	{"1h", 3600, 30, []Window{M5, H1}},
 	{"6h", 21_600, 150, []Window{M5, H1, H6}},
 	{"1d", 86_400, 600, []Window{M30, H1, H6}},
+	{"7d", 7 * 86_400, 7200, []Window{H6, D1, D3}},
 	{"28d", 28 * 86_400, 7200, []Window{H6, D1, D3}},
+	{"90d", 90 * 86_400, 86_400, []Window{D3}},
 }
 
 // RangeOf finds a range by its name; ok is false when there is none.
@@ -40,6 +42,8 @@ type Series struct {
 	Range  string        `json:"range"`
 	Step   int64         `json:"step_seconds"`
 	Points []SeriesPoint `json:"points"`
+
+	Corrections []ActiveCorrection `json:"corrections,omitempty" doc:"Times in the range that are left out of burn rates and budget"`
 
 	burns []Window
 }
@@ -59,7 +63,9 @@ func (f *Feature) Series(ctx context.Context, o *Objective, rg Range) (Series, e
 	if err != nil {
 		return Series{}, err
 	}
-	return list[0], nil
+	s := list[0]
+	s.Corrections, err = f.activeCorrections(ctx, o, rg.Seconds)
+	return s, err
 }
 
 // seriesOf reads several objectives of one account at once.
@@ -79,14 +85,15 @@ func (f *Feature) seriesOf(ctx context.Context, objectives []*Objective, rg Rang
 type timeline struct {
 	reading reading
 	clock   int64    // of the shard: the end of the newest tick; 0 = nothing was counted
-	list    []bucket // oldest first
+	all     []bucket // oldest first
+	list    []bucket // without what corrections exclude
 }
 
 // over is the part of the timeline that a range covers.
 func (t *timeline) over(o *Objective, rg Range) Series {
 	s := Series{Range: rg.Name, Step: rg.Step, Points: []SeriesPoint{}, burns: rg.Burns}
 	if t.reading.counted {
-		s.Points = points(o, t.list, t.clock, rg)
+		s.Points = points(o, t.all, t.list, t.clock, rg)
 	}
 	return s
 }
@@ -120,7 +127,7 @@ func readTimelines(ctx context.Context, tx *db.Tx, readings []reading, length in
 		}
 		series := map[uint32][]bucket{}
 		for _, i := range list {
-			series[out[i].reading.series] = nil
+			out[i].reading.want(series)
 		}
 		since := int64(0)
 		if length > 0 {
@@ -131,7 +138,8 @@ func readTimelines(ctx context.Context, tx *db.Tx, readings []reading, length in
 		}
 		for _, i := range list {
 			out[i].clock = clock
-			out[i].list = series[out[i].reading.series]
+			out[i].all = series[out[i].reading.series]
+			out[i].list = out[i].reading.corrected(series)
 		}
 	}
 	return out, nil
@@ -177,28 +185,34 @@ func readHistory(ctx context.Context, tx *db.Tx, shard, since int64, series map[
 	return nil
 }
 
-// points makes the points of a range from the buckets of a series.
-func points(o *Objective, list []bucket, clock int64, rg Range) []SeriesPoint {
+// sumsBetween returns a function that sums the buckets that end after from, up to to.
+func sumsBetween(list []bucket) func(from, to int64) Tally {
 	before := make([]Tally, len(list)+1) // sums of the buckets before each
 	for i, b := range list {
 		before[i+1] = before[i]
 		before[i+1].Add(b.Tally)
 	}
-	// within sums the buckets that end after from, up to to.
-	within := func(from, to int64) Tally {
+	return func(from, to int64) Tally {
 		i, _ := slices.BinarySearchFunc(list, from+1, func(b bucket, t int64) int { return int(b.End - t) })
 		j, _ := slices.BinarySearchFunc(list, to+1, func(b bucket, t int64) int { return int(b.End - t) })
 		t := before[max(i, j)]
 		t.Subtract(before[i])
 		return t
 	}
+}
+
+// points makes the points of a range from the buckets of a series: the requests from all of them, burn rates and budget
+// from those without what corrections exclude.
+func points(o *Objective, all, list []bucket, clock int64, rg Range) []SeriesPoint {
+	within := sumsBetween(list)
+	requests := sumsBetween(all)
 	last := tally.AlignDown(clock, rg.Step)
 	if last < clock {
 		last += rg.Step
 	}
 	out := []SeriesPoint{}
 	for at := last - rg.Seconds + rg.Step; at <= last; at += rg.Step {
-		step := within(at-rg.Step, at)
+		step := requests(at-rg.Step, at)
 		p := SeriesPoint{At: timeOf(at), Total: step.Total, Bad: step.Bad, Burn: map[string]float64{}}
 		for _, w := range rg.Burns {
 			if t := within(at-w.Seconds(), at); t.Total > 0 {

@@ -34,6 +34,9 @@ type engine struct {
 	watches []*watch // nil where one was removed
 	free    []uint32 // indices of removed watches
 
+	corrected corrected
+	excluded  []sample // of the current tick
+
 	suspects    []uint32
 	starts      []burnStart     // pairs that began to fire in this evaluation
 	restated    map[*watch]bool // watches whose pairs changed since they were stored
@@ -96,6 +99,7 @@ func (e *engine) unwatch(w *watch) {
 	e.watches[index] = nil
 	e.free = append(e.free, index)
 	delete(e.restated, w)
+	e.corrected.set(w, nil)
 }
 
 // rewatch follows a change of the objectives of a series that may have counts. It reports whether Recount has to
@@ -110,11 +114,12 @@ func (e *engine) rewatch(series uint32) (recount bool) {
 	return recount
 }
 
-// setActive makes the tallies return a series at every change while one of its pairs is not quiet.
+// setActive makes the tallies return a series at every change while one of its pairs is not quiet. With a correction,
+// the tallies do not know the ratio, so they return it always.
 func (e *engine) setActive(series uint32) {
 	active := false
 	for w := range e.watchesOf(series) {
-		active = active || w.pairs != nil
+		active = active || w.pairs != nil || len(e.corrected.of) > 0 && len(e.corrected.of[w]) > 0
 	}
 	e.SetActive(series, active)
 }
@@ -176,6 +181,9 @@ func (e *engine) add(at int64, samples []sample) error {
 	e.updates += n
 	if len(e.watches) == 0 {
 		return nil
+	}
+	if err := e.exclude(at, samples); err != nil {
+		return err
 	}
 	for i := range samples {
 		for w := range e.watchesOf(samples[i].ID) {

@@ -84,7 +84,9 @@ type Transition struct {
 	ExhaustedIn *int64  // seconds; nil = the budget does not shrink
 	Began       int64   // beginning of the burn
 	Since       int64   // start of the firing
-	alert       bool    // it is sent as an alert; false for replayed history
+	Also        []AlsoBurning
+	AlsoMore    bool // there are more of them
+	alert       bool // it is sent as an alert; false for replayed history
 }
 
 // AlertID is the id of the transition's alert. It is derived from objective, pair and firing tick, so that a repeat
@@ -148,7 +150,7 @@ func (o *Objective) burning(i int, s *windowSums, ended int64) bool {
 
 // evaluate updates the states of an objective's pairs, the fastest first. setBegan completes the transitions.
 func (e *engine) evaluate(w *watch) {
-	s := e.Sums(w.series, w.Window)
+	s := e.sums(w)
 	clock := e.Clock()
 	pairs := w.states()
 	inhibited := false // a faster pair fires
@@ -157,7 +159,7 @@ func (e *engine) evaluate(w *watch) {
 		st := &pairs[i]
 		on := w.fires(p, &s, clock-e.First(w.series))
 		switch {
-		case st.state == firing && s[p.Short].Total == 0: // silence
+		case st.state == firing && e.silent(w, &s, p.Short):
 		case st.state == firing && !on:
 			e.transitions = append(e.transitions, w.transition(&s, clock, *p, End, *st))
 			*st = pairState{}
@@ -217,19 +219,16 @@ const maxHistories = 8192
 func (e *engine) setBegan() error {
 	for list := range slices.Chunk(e.starts, maxHistories) {
 		since := e.Clock()
-		var series []uint32 // ascending, as the suspects are
+		var watches []*watch
 		for _, st := range list {
 			since = min(since, e.Clock()-st.watch.rules[st.pair].Long.Seconds())
-			if n := len(series); n == 0 || series[n-1] != st.watch.series {
-				series = append(series, st.watch.series)
-			}
+			watches = append(watches, st.watch)
 		}
-		histories, err := e.Histories(series, since)
+		histories, err := e.historiesOf(watches, since)
 		if err != nil {
 			return err
 		}
-		for _, st := range list {
-			i, _ := slices.BinarySearch(series, st.watch.series)
+		for i, st := range list {
 			began := st.watch.began(histories[i], st.watch.rules[st.pair], e.Clock())
 			st.watch.pairs[st.pair].began = began
 			e.transitions[st.transition].Began = began

@@ -16,6 +16,7 @@ type Objective struct {
 	Name       string   `json:"name"`
 	Match      Match    `json:"match"`
 	SLI        string   `json:"sli,omitempty" doc:"The good/total ratio that is evaluated; availability when left out"`
+	Latency    *Latency `json:"latency,omitempty" doc:"For an objective about the time that requests take; sli names it too"`
 	Target     float64  `json:"target" doc:"Percent of the requests that must be good, such as 99.95"`
 	Window     Window   `json:"window" doc:"Period of the budget: 7d to 90d are rolling; week (from Monday), month and quarter are those of the calendar (UTC)"`
 	Pairs      any      `json:"pairs" doc:"standard, standard+2x, or a list of window pairs"`
@@ -52,13 +53,14 @@ const (
 
 // ObjectiveSpec describes an objective to be created, or the replacement of one.
 type ObjectiveSpec struct {
-	Name   string  `json:"name" minLength:"1" maxLength:"400" doc:"A noun that can begin a sentence: checkout"`
-	Match  Match   `json:"match" doc:"The requests: those of a property, or of one origin, hostname or path class in it"`
-	SLI    string  `json:"sli,omitempty" maxLength:"64" doc:"Another good/total ratio than availability"`
-	Target float64 `json:"target" doc:"Percent that must be good, 50 to 99.999"`
-	Window string  `json:"window,omitempty" doc:"Period of the budget: 7d to 90d (rolling), week, month or quarter (calendar, UTC); 28d when left out"`
-	Pairs  any     `json:"pairs,omitempty" doc:"\"standard\" (when left out), \"standard+2x\", or a list of {long, short, factor, severity: page|ticket}; windows are 5m, 30m, 1h, 2h, 6h, 1d, 3d"`
-	Guard  Guard   `json:"guard,omitempty" doc:"Against alerts by chance at little traffic"`
+	Name    string   `json:"name" minLength:"1" maxLength:"400" doc:"A noun that can begin a sentence: checkout"`
+	Match   Match    `json:"match" doc:"The requests: those of a property, or of one origin, hostname or path class in it"`
+	SLI     string   `json:"sli,omitempty" maxLength:"64" doc:"Another good/total ratio than availability"`
+	Latency *Latency `json:"latency,omitempty" doc:"Requests are good if they take at most a threshold, instead of sli"`
+	Target  float64  `json:"target" doc:"Percent that must be good, 50 to 99.999"`
+	Window  string   `json:"window,omitempty" doc:"Period of the budget: 7d to 90d (rolling), week, month or quarter (calendar, UTC); 28d when left out"`
+	Pairs   any      `json:"pairs,omitempty" doc:"\"standard\" (when left out), \"standard+2x\", or a list of {long, short, factor, severity: page|ticket}; windows are 5m, 30m, 1h, 2h, 6h, 1d, 3d"`
+	Guard   Guard    `json:"guard,omitempty" doc:"Against alerts by chance at little traffic"`
 }
 
 // compile checks a spec and makes the objective of it. The error names all faults. The zone of the match is not
@@ -73,6 +75,7 @@ func compile(spec ObjectiveSpec) (*Objective, error) {
 	}
 	c := &checker{}
 	c.name(o)
+	c.latency(o, spec.Latency)
 	c.match(&o.Match)
 	c.target(o)
 	c.window(o, spec.Window)
@@ -84,6 +87,13 @@ func compile(spec ObjectiveSpec) (*Objective, error) {
 	}
 	o.thresholds = tables.of(o.allowed, o.Guard.Alpha)
 	return o, nil
+}
+
+// CheckSpec checks the description of an objective, as far as that is possible without the account. The error names all
+// faults.
+func CheckSpec(spec ObjectiveSpec) error {
+	_, err := compile(spec)
+	return err
 }
 
 // checker collects the faults of a spec, subject by subject.

@@ -76,6 +76,7 @@ type Summary struct {
 	Href     string
 	Zone     string // id
 	State    State
+	Word     string // the state as a label
 	Sentence string
 	Rising   bool // a short window burns above its pair's factor, and no pair fires yet
 	Tone     ui.Tone
@@ -96,6 +97,7 @@ func (f *Feature) Summaries(ctx context.Context, accountID string) ([]Summary, e
 			Href:     objectivePath(accountID, j.ID),
 			Zone:     j.Match.Zone,
 			State:    j.Status.State,
+			Word:     j.Status.Word(),
 			Sentence: j.Status.Sentence,
 			Rising:   j.Status.Rising,
 			Tone:     j.Status.BudgetTone(),

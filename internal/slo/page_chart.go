@@ -36,7 +36,7 @@ func (p *pages) charts(v *page.Visit, data *objectivePage, rg Range) error {
 	drawBudget(&data.Budget, series)
 	drawBurn(&data.Burn, series, rg, o.rules)
 	var err error
-	data.Burn.Marks, err = p.marks(v, o, x)
+	data.Burn.Marks, err = p.marks(v, o, x, data.Status.Corrections)
 	return err
 }
 
@@ -108,8 +108,10 @@ func percent(left *float64) *float64 {
 	return &y
 }
 
-// marks lists the changes of the zone, and the starts and ends of firing, in the time of a chart.
-func (p *pages) marks(v *page.Visit, o *Objective, x []int64) ([]ui.ChartMark, error) {
+// marks lists the changes of the zone, the starts and ends of firing, and the corrections, in the time of a chart.
+func (p *pages) marks(
+	v *page.Visit, o *Objective, x []int64, corrections []ActiveCorrection,
+) ([]ui.ChartMark, error) {
 	since := x[0]
 	until := x[len(x)-1]
 	var marks []ui.ChartMark
@@ -140,6 +142,21 @@ func (p *pages) marks(v *page.Visit, o *Objective, x []int64) ([]ui.ChartMark, e
 		}
 		marks = append(marks, mark)
 	}
+	marks = append(marks, correctionMarks(corrections, since, until)...)
 	slices.SortStableFunc(marks, func(a, b ui.ChartMark) int { return cmp.Compare(a.At, b.At) })
 	return marks, nil
+}
+
+// correctionMarks are the beginnings of corrections in the time of a chart.
+func correctionMarks(corrections []ActiveCorrection, since, until int64) (marks []ui.ChartMark) {
+	for _, c := range corrections {
+		at := c.From.Unix()
+		if c.Kind == Reset {
+			at = c.To.Unix() // what it leaves out begins with the oldest counts
+		}
+		if at >= since && at <= until {
+			marks = append(marks, ui.ChartMark{At: at, Label: c.Word() + ": " + c.Reason, Tone: ui.Warn})
+		}
+	}
+	return marks
 }

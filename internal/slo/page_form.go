@@ -69,9 +69,15 @@ var (
 		{kindPathClass, "one class of paths"},
 	}
 	windowChoices = [][2]string{
+		{"7d", "7 days, rolling"},
+		{"14d", "14 days, rolling"},
 		{"28d", "28 days, rolling"},
 		{"30d", "30 days, rolling"},
+		{"60d", "60 days, rolling"},
+		{"90d", "90 days, rolling"},
+		{"week", "the calendar week (UTC)"},
 		{"month", "the calendar month (UTC)"},
+		{"quarter", "the calendar quarter (UTC)"},
 	}
 	pairChoices = [][2]string{
 		{Standard, "standard: two that page, two that open tickets"},
@@ -200,7 +206,7 @@ func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) er
 		PreviewPath:   objectivesPath(v.Account) + "/preview",
 		Back:          objectivesPath(v.Account),
 		Kinds:         kindChoices,
-		Windows:       windowChoices,
+		Windows:       withWindow(f.Window),
 		PairSets:      pairChoices,
 		Severities:    severityChoices,
 		Longs:         windowOptions(M30, D3),
@@ -243,6 +249,15 @@ func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) er
 		Status:   faults.Status,
 		Data:     data,
 	})
+}
+
+// withWindow are the windows that the form offers, and the present one.
+func withWindow(present string) [][2]string {
+	known := func(choice [2]string) bool { return choice[0] == present }
+	if present == "" || slices.ContainsFunc(windowChoices, known) {
+		return windowChoices
+	}
+	return append(slices.Clone(windowChoices), [2]string{present, present})
 }
 
 // zonePicker is the field for the property. With one property in the account it is chosen.
@@ -347,11 +362,11 @@ func (p *pages) submit(parse func(*page.Visit) (objectiveForm, error)) page.Hand
 			return p.renderForm(v, f, faults)
 		},
 		Then: func(v *page.Visit, f *objectiveForm) error {
-			flash := "changed"
+			path := objectivePath(v.Account, f.Existing.ID)
 			if f.Existing.ModifiedOn.Equal(f.Existing.CreatedOn.Time) {
-				flash = "created"
+				return v.Redirect(path, "created")
 			}
-			return v.Redirect(objectivePath(v.Account, f.Existing.ID), flash)
+			return v.Redirect(path, "changed")
 		},
 	}
 	save.Fields = slices.Clone(objectiveFields)

@@ -286,6 +286,9 @@ type partGroups struct {
 // counted on their own, and the zone's aliases.
 func (p *pages) findParts(v *page.Visit) error {
 	kind := v.Query("kind")
+	if !slices.Contains([]string{kindHostname, kindOrigin, kindPathClass}, kind) {
+		return errs.At(errs.CodeInvalid, "kind", "kind is hostname, origin or path_class")
+	}
 	query := strings.ToLower(strings.TrimSpace(page.Cut(v.Query("q"), 255)))
 	zoneID, name, err := p.cfg.Zone(v.Context(), v.Account, v.PathValue("zone_id"))
 	if err != nil {
@@ -301,16 +304,16 @@ func (p *pages) findParts(v *page.Visit) error {
 			items = append(items, partItem{ID: value, Title: value, Detail: origin})
 		}
 	}
-	var counted []string
+	var seen []string
 	err = p.db.View(v.Context(), func(tx *db.Tx) (err error) {
-		counted, err = db.Collect(v.Context(), tx, db.ScanText, `SELECT DISTINCT value FROM line
+		seen, err = db.Collect(v.Context(), tx, db.ScanText, `SELECT DISTINCT value FROM line
 			WHERE account_id = $1 AND zone_id = $2 AND kind = $3 ORDER BY value LIMIT 200`, v.Account, zoneID, kind)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	for _, value := range counted {
+	for _, value := range seen {
 		add(value, "counted")
 	}
 	if kind == kindHostname && strings.Contains(name, ".") {

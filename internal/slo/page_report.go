@@ -17,9 +17,6 @@ import (
 // reportPath is the path of the monthly report of an account's objectives.
 func reportPath(accountID string) string { return objectivesPath(accountID) + "/report" }
 
-// reportedMonths is how many months the page offers: those of which counts may be kept.
-const reportedMonths = 2
-
 // reportPage is the data of the template "objectives-report".
 type reportPage struct {
 	Report
@@ -63,8 +60,12 @@ func (p *pages) showReport(v *page.Visit) error {
 	}
 	now := p.now().UTC()
 	present := time.Date(now.Year(), now.Month(), 1, 0, 0, 0, 0, time.UTC)
-	for i := range reportedMonths {
+	oldest := now.Add(-time.Duration(kept) * time.Second)
+	for i := 0; ; i++ {
 		at := present.AddDate(0, -i, 0)
+		if i > 0 && at.AddDate(0, 1, 0).Before(oldest) {
+			break // of this month no count is kept
+		}
 		data.Months = append(data.Months, ui.Link{
 			Label:   at.Format("January 2006"),
 			Href:    ui.With(v.Request.URL, "month", at.Format(monthLayout)),
@@ -94,10 +95,10 @@ func (p *pages) showReport(v *page.Visit) error {
 func (r *Report) missing() string {
 	var parts []string
 	if r.CountsFrom.After(r.From.Time) {
-		text := "Counts are kept for 31 days: the report begins on " +
+		text := keptText() + ": the report begins on " +
 			r.CountsFrom.UTC().Format("2 January 2006, 15:04") + " UTC."
 		if !r.CountsFrom.Before(r.Until.Time) {
-			text = "Counts are kept for 31 days: those of this month are no longer there."
+			text = keptText() + ": those of this month are no longer there."
 		}
 		parts = append(parts, text)
 	}
@@ -155,11 +156,11 @@ func reportRowOf(
 
 func (d *reportPage) setMetrics() {
 	met := 0
-	counted := 0
+	active := 0
 	var alerts AlertCounts
 	for _, r := range d.Rows {
 		if r.Reached != nil {
-			counted++
+			active++
 		}
 		if r.Met {
 			met++
@@ -168,15 +169,15 @@ func (d *reportPage) setMetrics() {
 		alerts.Ticket += r.Alerts.Ticket
 	}
 	reached := ui.Metric{Label: "Targets reached", Icon: "target", Tone: ui.Good}
-	reached.Value = fmt.Sprintf("%d of %d", met, counted)
-	if met < counted {
+	reached.Value = fmt.Sprintf("%d of %d", met, active)
+	if met < active {
 		reached.Tone = ui.Bad
 	}
-	if counted == 0 {
+	if active == 0 {
 		reached.Value = "–"
 		reached.Tone = ""
 	}
-	if silent := len(d.Rows) - counted; silent > 0 {
+	if silent := len(d.Rows) - active; silent > 0 {
 		reached.Note = countText(uint64(silent), "objective", "objectives") + " without requests"
 	}
 	paged := ui.Metric{Label: "Pages", Icon: "siren", Value: fmt.Sprint(alerts.Page)}

@@ -20,7 +20,7 @@ type spentPage struct {
 	Weeks    []weekRow
 	Parts    []partRow
 	Whole    bool   // the objective applies to a whole property
-	NewPart  string // form of an objective on a part; "" = the visitor may not create one
+	Kept     string // how long counts are kept
 }
 
 // spentRow is a day.
@@ -31,7 +31,7 @@ type spentRow struct {
 	Changes string // audit log of the day; "" = the visitor may not read it
 }
 
-// weekRow is a week beside the one before it.
+// weekRow is a week or a window beside the one before it.
 type weekRow struct {
 	SpentTime
 	Name   string
@@ -54,6 +54,7 @@ const worstDays = 5
 
 func spentPageOf(d *objectivePage, s Spending) *spentPage {
 	out := &spentPage{Whole: d.seriesKey().kind == kindZone, Sentence: spentSentence(s)}
+	out.Kept = keptText() + "."
 	out.Days = ui.Columns{Label: "Failed requests by day", From: "", To: ""}
 	for _, day := range s.Days {
 		title := fmt.Sprintf("%s: %s of %s failed, %s of the budget",
@@ -74,6 +75,9 @@ func spentPageOf(d *objectivePage, s Spending) *spentPage {
 			out.Worst = append(out.Worst, d.spentRow(day))
 		}
 	}
+	if s.Before != nil {
+		out.Weeks = windowRows(d, s)
+	}
 	for i, w := range s.Weeks {
 		out.Weeks = append(out.Weeks, weekRowOf(s.Weeks, i, w))
 	}
@@ -88,6 +92,9 @@ func spentPageOf(d *objectivePage, s Spending) *spentPage {
 	}
 	return out
 }
+
+// keptText says how long counts are kept.
+func keptText() string { return fmt.Sprintf("Counts are kept for %d days", kept/86_400) }
 
 // spentSentence sums up the spending.
 func spentSentence(s Spending) string {
@@ -129,7 +136,7 @@ func (d *objectivePage) spentRow(day SpentTime) spentRow {
 	from, to := day.Start.Unix(), day.End.Unix()
 	row := spentRow{SpentTime: day, Share: shareOfBudget(day.Spent)}
 	row.Chart = d.Path + "?" + url.Values{
-		"range": {Ranges[len(Ranges)-1].Name},
+		"range": {rangeWith(from, d.timeline.clock)},
 		"from":  {strconv.FormatInt(from, 10)},
 		"to":    {strconv.FormatInt(to, 10)},
 	}.Encode()
@@ -141,6 +148,36 @@ func (d *objectivePage) spentRow(day SpentTime) spentRow {
 		}.Encode()
 	}
 	return row
+}
+
+// rangeWith is the shortest range of the charts, of weeks, that reaches back to a time.
+func rangeWith(from, clock int64) string {
+	for _, rg := range Ranges {
+		if rg.Seconds >= week && from >= clock-rg.Seconds {
+			return rg.Name
+		}
+	}
+	return Ranges[len(Ranges)-1].Name
+}
+
+// windowRows are the window and the one before it. One of the calendar that is not over has fewer requests, so its
+// failures are not compared.
+func windowRows(d *objectivePage, s Spending) []weekRow {
+	begins := d.Window.Begins(s.AsOf.Unix())
+	now := spentIn(begins, s.AsOf.Unix(), Tally{Total: s.Total, Bad: s.Failed}, 0)
+	now.Spent = s.Spent
+	rows := []weekRow{weekRowOf([]SpentTime{now, *s.Before}, 0, now), weekRowOf([]SpentTime{*s.Before}, 0, *s.Before)}
+	if d.Window.IsCalendar() {
+		rows[0].Name = "This " + d.Window.String() + " so far"
+		rows[0].Change = "–"
+		rows[0].Tone = ""
+		rows[1].Name = "The " + d.Window.String() + " before"
+		return rows
+	}
+	days := strconv.FormatInt(d.Window.Seconds()/86_400, 10)
+	rows[0].Name = "Last " + days + " days"
+	rows[1].Name = "The " + days + " days before"
+	return rows
 }
 
 // weekRowOf compares a week with the one before it, which follows in the list.

@@ -146,7 +146,7 @@ func TestObjectivePages(t *testing.T) {
 			Says("checkout is burning its budget", "At the rate of the last 5 min", "It ends 5:00 after the failures stop").
 			Says("1h/5m", "Ana lowered the payment timeout", "Began", "Replayed history: no alert was sent", "Covered")
 		s.ana.Fragment(burning, "div#objective-live").Expect(200).Says("checkout is burning").Lacks("<html", "data-chart")
-		for _, name := range []string{"1h", "6h", "1d", "28d", "nonsense"} {
+		for _, name := range []string{"1h", "6h", "1d", "7d", "28d", "90d", "nonsense"} {
 			s.ana.Get(burning + "?range=" + name).Expect(200).Says("data-chart")
 		}
 	})

@@ -58,7 +58,7 @@ func (s Status) Word() string {
 	if s.Rising {
 		return "Rising"
 	}
-	return "OK"
+	return "On track"
 }
 
 // BudgetTone is the colour of the budget: red while it burns or is spent, amber when little is left.
@@ -136,4 +136,15 @@ func (s Status) EndText() string {
 		return "paused"
 	}
 	return s.Budget.endText()
+}
+
+// Word is the kind of a correction as a label.
+func (c ActiveCorrection) Word() string {
+	switch c.Kind {
+	case Maintenance:
+		return "Maintenance"
+	case Incident:
+		return "Incident"
+	}
+	return "Budget reset"
 }

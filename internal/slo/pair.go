@@ -64,6 +64,15 @@ var standard = []Pair{
 // reports such a burn only after a day and a half.
 var standardX2 = slices.Concat(standard[:3], []Pair{{D1, H2, 2, Ticket, 2_000}}, standard[3:])
 
+// StandardPairs returns the pairs that are named standard.
+func StandardPairs() []Pair { return slices.Clone(standard) }
+
+// PairsOf reads the pairs of an objective: a name or a list.
+func PairsOf(given any) ([]Pair, error) {
+	_, rules, err := pairsOf(given)
+	return rules, err
+}
+
 // pairs reads the pairs and refuses those that could never fire.
 func (c *checker) pairs(o *Objective, given any) {
 	var err error

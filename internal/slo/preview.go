@@ -60,6 +60,16 @@ const (
 	previewsAtOnce = 2 // in the process
 )
 
+// fineFor is the age in seconds up to which counts are stored in steps of at most half an hour.
+var fineFor = func() (age int64) {
+	for _, l := range tally.Levels {
+		if l.Size <= 1800 {
+			age = l.Keep
+		}
+	}
+	return age
+}()
+
 // usualTargets are the targets that a preview may propose.
 var usualTargets = []float64{99.999, 99.99, 99.95, 99.9, 99.5, 99, 98, 95}
 
@@ -129,7 +139,7 @@ func countsOfSeries(ctx context.Context, tx *db.Tx, k seriesKey) (p previewed, e
 	for _, s := range found {
 		series := map[uint32][]bucket{s.id: nil}
 		// A block at the window's edge counts as inside, as in the engine's sums.
-		since := p.clock - previewLength - tally.Levels[tally.LevelCount-1].Size
+		since := p.clock - previewLength - tally.Levels[D28.Level()].Size
 		if err := readHistory(ctx, tx, s.shard, since, series); err != nil {
 			return p, err
 		}
@@ -149,7 +159,7 @@ func (f *Feature) evaluated(ctx context.Context, o *Objective, counts previewed)
 	p := Preview{
 		Basis:  counts.basis,
 		Until:  timeOf(counts.clock),
-		Coarse: timeOf(counts.clock - tally.Levels[tally.LevelCount-2].Keep),
+		Coarse: timeOf(counts.clock - fineFor),
 		Alerts: []PreviewAlert{},
 		Left:   1,
 	}

@@ -19,7 +19,29 @@ type reading struct {
 	dataAt  int64
 	sums    windowSums
 	pairs   []pairState
-	history []bucket // of the series, over the short windows of the firing pairs; nil unless a pair fires
+
+	exclusions []exclusion
+	excluded   []excludedTally // in the period
+	history    []bucket        // of the series, over the short windows of the firing pairs; nil unless a pair fires
+}
+
+// want adds the series of the objective and of its exclusions to those whose history is read.
+func (r *reading) want(series map[uint32][]bucket) {
+	series[r.series] = nil
+	for _, x := range r.exclusions {
+		if x.series >= 0 && x.shard == r.shard {
+			series[uint32(x.series)] = nil
+		}
+	}
+}
+
+// corrected is the history of the objective's series without what corrections exclude; histories is that of want.
+func (r *reading) corrected(histories map[uint32][]bucket) []bucket {
+	list := histories[r.series]
+	if len(r.exclusions) == 0 {
+		return list
+	}
+	return without(list, excludedOf(list, r.exclusions, histories)...)
 }
 
 // anyFiring reports whether a pair fires.
@@ -46,7 +68,14 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 		at[o.ID] = i
 	}
 	one := onlyID(list)
-	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
+	exclusions, err := readExclusions(ctx, tx, account, one, 0)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range list {
+		out[i].exclusions = exclusions[o.ID]
+	}
+	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
 		var objective, pair string
 		var state int64
 		var st pairState
@@ -67,10 +96,10 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 		return nil, err
 	}
 	err = eachRow(ctx, tx, func(rows *sql.Rows) error {
-		var objective, text string
+		var objective, text, excluded string
 		var series int64
 		var r reading
-		if err := rows.Scan(&objective, &r.shard, &series, &r.first, &r.clock, &r.dataAt, &text); err != nil {
+		if err := rows.Scan(&objective, &r.shard, &series, &r.first, &r.clock, &r.dataAt, &text, &excluded); err != nil {
 			return err
 		}
 		i, ok := at[objective]
@@ -80,11 +109,15 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 		r.counted = true
 		r.series = uint32(series)
 		r.pairs = out[i].pairs
+		r.exclusions = out[i].exclusions
 		var err error
+		if r.excluded, err = decodeExcluded(excluded); err != nil {
+			return err
+		}
 		r.sums, err = decodeSums(list[i].Window, text)
 		out[i] = r
 		return err
-	}, `SELECT o.id, r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums
+	}, `SELECT o.id, r.shard, r.line, l.first_at, r.clock, r.data_at, r.sums, r.excluded
 		FROM objective o JOIN reading r ON r.objective_id = o.id
 		JOIN line l ON l.shard = r.shard AND l.id = r.line WHERE o.account_id = $1 AND ($2 = '' OR o.id = $2)`, account, one)
 	if err != nil {
@@ -137,12 +170,14 @@ func readBehind(
 			first:   first,
 			clock:   clock,
 			pairs:   out[i].pairs,
+
+			exclusions: out[i].exclusions,
 		}
 		found = append(found, i)
 		if lines[shard] == nil {
 			lines[shard] = map[uint32][]bucket{}
 		}
-		lines[shard][uint32(series)] = nil
+		out[i].want(lines[shard])
 		return nil
 	}, `SELECT o.id, l.shard, l.id, l.first_at FROM objective o JOIN line l ON l.account_id = o.account_id
 		AND l.zone_id = o.zone_id AND l.kind = o.kind AND l.value = o.value AND l.sli = o.sli
@@ -158,7 +193,8 @@ func readBehind(
 	for _, i := range found {
 		r := &out[i]
 		list := lines[r.shard][r.series]
-		r.sums = tally.Sum(r.clock, objectives[i].Window, list)
+		r.sums = tally.Sum(r.clock, objectives[i].Window, r.corrected(lines[r.shard]))
+		r.setExcluded(objectives[i], lines[r.shard])
 		if n := len(list); n > 0 {
 			r.dataAt = min(list[n-1].End, r.clock)
 		}
@@ -187,7 +223,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 			}
 			// A block at the window's edge counts as inside, as in the engine's sums.
 			n.since = min(n.since, r.clock-p.Short.Seconds()-tally.Levels[p.Short.Level()].Size)
-			n.lines[r.series] = nil
+			r.want(n.lines)
 		}
 	}
 	for shard, n := range shards {
@@ -197,28 +233,31 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 	}
 	for i := range readings {
 		if r := &readings[i]; shards[r.shard] != nil && r.anyFiring() {
-			r.history = shards[r.shard].lines[r.series]
+			r.history = r.corrected(shards[r.shard].lines)
 		}
 	}
 	return nil
 }
 
 // readingColumns are the columns of the rows that readingRow makes.
-var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums"}
+var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums", "excluded"}
 
-func readingRow(w *watch, shard int64, series uint32, clock int64, s windowSums) []any {
+func (e *engine) readingRow(w *watch, shard int64, series uint32) []any {
+	s := e.sums(w)
 	return []any{
 		w.ID,
 		shard,
 		int64(series),
-		clock,
+		e.Clock(),
 		w.dataAt,
 		encodeSums(w.Window, &s),
+		e.excludedText(w),
 	}
 }
 
 func insertReadings(ctx context.Context, tx *db.Tx, rows [][]any) error {
 	return tx.Insert(ctx, "reading", readingColumns,
 		`ON CONFLICT (objective_id) DO UPDATE SET shard = excluded.shard, line = excluded.line, clock = excluded.clock,
-		data_at = excluded.data_at, sums = excluded.sums`, rows)
+		data_at = excluded.data_at, sums = excluded.sums,
+		excluded = excluded.excluded`, rows)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -128,6 +129,13 @@ func (s *shardState) replaceObjectives(
 			touched[w.series] = true
 		}
 	}
+	for objectiveID := range added {
+		list, err := readExclusions(ctx, tx, "", objectiveID, s.Clock()-kept)
+		if err != nil {
+			return nil, err
+		}
+		s.exclusions[objectiveID] = list[objectiveID]
+	}
 	var recount []uint32
 	for series := range touched {
 		if s.rewatch(series) {
@@ -146,7 +154,12 @@ func (s *shardState) replaceObjectives(
 			}
 		}
 	}
-	for objectiveID := range known {
+	for _, objectiveID := range slices.Sorted(maps.Keys(known)) {
+		if len(s.exclusions[objectiveID]) > 0 {
+			if err := s.attachExclusions(known[objectiveID]); err != nil {
+				return nil, err
+			}
+		}
 		if err := s.readPairStates(ctx, tx, known, objectiveID); err != nil {
 			return nil, err
 		}
@@ -165,6 +178,7 @@ func (s *shardState) removeObjective(ref changedObjective, touched map[uint32]bo
 		return
 	}
 	o := s.objectives[at][i]
+	delete(s.exclusions, ref.id)
 	s.objectives[at] = slices.Delete(s.objectives[at], i, i+1)
 	if len(s.objectives[at]) == 0 {
 		delete(s.objectives, at)

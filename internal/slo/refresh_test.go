@@ -37,7 +37,7 @@ func TestAChangedObjectiveReadsItsOwnSeriesOnly(t *testing.T) {
 		w.f = w.another(r)
 		w.addPartition(1)
 		one := w.create(checkoutSpec())
-		both := func(from, until int64) {
+		countBoth := func(from, until int64) {
 			w.handle(steady(shop, from, until, 100, 0)...)
 			b := w.batch(steady(blog, from, until, 100, 1)...)
 			b.Partition = 1
@@ -54,13 +54,13 @@ func TestAChangedObjectiveReadsItsOwnSeriesOnly(t *testing.T) {
 				t.Errorf("%v series refreshed, want %v", got, refreshed)
 			}
 		}
-		both(epoch, epoch+600)
+		countBoth(epoch, epoch+600)
 		expect(2, 0)
 
 		spec := slo.ObjectiveSpec{Name: "blog", Match: slo.Match{Zone: "blog"}, Target: 99.5, Window: "90d"}
 		w.setClock(epoch + 600)
 		two := w.create(spec)
-		both(epoch+600, epoch+1200)
+		countBoth(epoch+600, epoch+1200)
 		expect(2, 1)
 
 		spec.Target = 99
@@ -70,7 +70,7 @@ func TestAChangedObjectiveReadsItsOwnSeriesOnly(t *testing.T) {
 		}
 		part := slo.ObjectiveSpec{Name: "part", Match: slo.Match{Zone: "blog", Origin: "o"}, Target: 99}
 		three := w.create(part) // it has no series yet
-		both(epoch+1200, epoch+1800)
+		countBoth(epoch+1200, epoch+1800)
 		expect(2, 2)
 
 		if err := w.f.Remove(t.Context(), acme, one.ID, nil); err != nil {
@@ -79,7 +79,7 @@ func TestAChangedObjectiveReadsItsOwnSeriesOnly(t *testing.T) {
 		if err := w.f.Remove(t.Context(), acme, three.ID, nil); err != nil {
 			t.Fatal(err)
 		}
-		both(epoch+1800, epoch+2400)
+		countBoth(epoch+1800, epoch+2400)
 		expect(2, 3)
 		w.setClock(epoch + 2400)
 		_, s, err := w.f.Status(t.Context(), acme, two.ID)

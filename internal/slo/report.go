@@ -19,7 +19,7 @@ type Report struct {
 	From       web.Time       `json:"from"`
 	Until      web.Time       `json:"until" doc:"End of the month, or of the newest counts"`
 	Complete   bool           `json:"complete" doc:"The month is over, and all of its counts are kept"`
-	CountsFrom web.Time       `json:"counts_from" doc:"Counts are kept for 31 days: what was counted before this time is not in the report"`
+	CountsFrom web.Time       `json:"counts_from" doc:"What was counted before this time is no longer kept, and not in the report"`
 	Objectives []ReportedLine `json:"objectives" doc:"The most budget spent first; those without requests last"`
 }
 
@@ -64,7 +64,7 @@ func (f *Feature) MonthlyReport(ctx context.Context, accountID, month string) (R
 		first = at
 	}
 	end := first.AddDate(0, 1, 0)
-	oldest := now.Add(-time.Duration(kept) * time.Second).Truncate(2 * time.Hour)
+	oldest := now.Add(-time.Duration(kept) * time.Second).Truncate(24 * time.Hour)
 	r := Report{
 		Month:      first.Format(monthLayout),
 		From:       web.TimeOf(first.UnixMicro()),
@@ -168,8 +168,8 @@ func (f *Feature) registerReport(api *web.API, base string) {
 	web.Get(api, web.Op{
 		Path: base + "/report", ID: "get-objectives-report", Tag: apiTag, Permission: account.SLORead,
 		Summary: "Get the monthly report of all objectives",
-		Description: "A calendar month, UTC. Counts are kept for 31 days, so an older month is incomplete: counts_from " +
-			"says from when on.",
+		Description: "A calendar month, UTC. Counts are kept for a limited time, so an older month may be incomplete: " +
+			"counts_from says from when on.",
 	}, func(ctx context.Context, in *reportIn) (Report, error) {
 		return f.MonthlyReport(ctx, web.Account(ctx).ID, in.Month)
 	})

@@ -78,6 +78,9 @@ type shardState struct {
 	dueFrom  uint32                 // the series from which on the next batch writes readings
 	saved    map[*watch][]pairState // the stored states of the watches with a pair that is not quiet
 
+	exclusions    map[string][]exclusion // by objective
+	newExclusions []exclusion            // that got a series
+
 	// The current batch.
 	decoded   event.Traffic
 	samples   []sample
@@ -86,6 +89,7 @@ type shardState struct {
 	newSeries []seriesKey
 	newSeen   []seenRow
 	refusals  map[string]int
+	unfilled  []*watch        // watches of new series that have exclusions
 	changed   map[string]bool // objectives that changed while the batch was counted, by id
 }
 
@@ -107,6 +111,7 @@ func newShardState(partition int32) *shardState {
 		saved:      map[*watch][]pairState{},
 		refusals:   map[string]int{},
 		changed:    map[string]bool{},
+		exclusions: map[string][]exclusion{},
 	}
 }
 
@@ -247,7 +252,10 @@ func (s *shardState) seriesFor(k *seriesKey, at int64) (uint32, lookup) {
 	s.newSeries = append(s.newSeries, *k)
 	for _, o := range s.objectives[zoneKey{k.account, k.zone}] {
 		if o.seriesKey() == *k {
-			s.watch(o, series)
+			w := s.watch(o, series)
+			if len(s.exclusions[o.ID]) > 0 {
+				s.unfilled = append(s.unfilled, w)
+			}
 		}
 	}
 	return series, seriesCounted
@@ -260,6 +268,7 @@ func (s *shardState) markStored() {
 	s.setSaved()
 	s.newSeries = nil
 	s.newSeen = nil
+	s.newExclusions = nil
 	s.transitions = nil
 	s.refused = 0
 	s.updates = 0
@@ -333,6 +342,12 @@ func (f *Feature) handle(ctx context.Context, b *bus.Batch, s *shardState) error
 func (f *Feature) count(ctx context.Context, b *bus.Batch, samples []sample, s *shardState) error {
 	began := f.now()
 	s.Load = f.loader(ctx, s.id)
+	for _, w := range s.unfilled {
+		if err := s.attachExclusions(w); err != nil {
+			return err
+		}
+	}
+	s.unfilled = nil
 	if err := s.process(samples); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type Spending struct {
 	Allowed float64     `json:"allowed" doc:"Requests that may fail, at the traffic of the window"`
 	Spent   float64     `json:"spent" doc:"Part of the budget that is spent: 1 = all of it"`
 	Days    []SpentTime `json:"days" doc:"The days (UTC) of the window, oldest first"`
+	Before  *SpentTime  `json:"before,omitempty" doc:"The window before this one; left out when its counts are not all kept"`
 	Weeks   []SpentTime `json:"weeks" doc:"Periods of seven days that end with the newest counts, newest first; complete ones only"`
 	Parts   []SpentPart `json:"parts" doc:"Hostnames, origins and path classes of the property that are counted on their own, because an objective names them. A request may belong to several of them"`
 }
@@ -88,6 +89,7 @@ func spendingOf(ctx context.Context, tx *db.Tx, o *Objective, t *timeline) (Spen
 	}
 	s.Days = spentDays(o, t, each)
 	s.Weeks = spentWeeks(t, each)
+	s.Before = spentBefore(o, t)
 	if o.seriesKey().kind != kindZone || sum.Bad == 0 {
 		return s, nil
 	}
@@ -133,7 +135,28 @@ func spentDays(o *Objective, t *timeline, each float64) []SpentTime {
 	return list
 }
 
-// spentWeeks are the last four weeks. The counts are kept for 31 days, so more cannot be compared.
+// spentBefore is the window before the present one; nil when not all of its counts are kept.
+func spentBefore(o *Objective, t *timeline) *SpentTime {
+	to := o.Window.Begins(t.clock)
+	from := o.Window.Begins(to)
+	if from < t.clock-kept || from < t.reading.first {
+		return nil
+	}
+	var sum Tally
+	for _, b := range t.list {
+		if b.End > from && b.End <= to {
+			sum.Add(b.Tally)
+		}
+	}
+	each := 0.0
+	if sum.Bad > 0 {
+		each = burnRate(sum, o.allowed) / float64(sum.Bad)
+	}
+	s := spentIn(from, to, sum, each)
+	return &s
+}
+
+// spentWeeks are the last four weeks.
 func spentWeeks(t *timeline, each float64) []SpentTime {
 	const weeks = 4
 	sums := [weeks]Tally{}
@@ -166,8 +189,9 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 		series[uint32(id)] = nil
 		return err
 	}, `SELECT id, kind, value FROM line
-		WHERE account_id = $1 AND zone_id = $2 AND shard = $3 AND sli = $4 AND kind <> $5 ORDER BY id LIMIT $6`,
-		k.account, k.zone, t.reading.shard, k.sli, kindZone, maxParts)
+		WHERE account_id = $1 AND zone_id = $2 AND shard = $3 AND sli = $4 AND kind <> $5 AND kind <> $6
+		ORDER BY id LIMIT $7`,
+		k.account, k.zone, t.reading.shard, k.sli, kindZone, kindExcluded, maxParts)
 	if err != nil || len(parts) == 0 {
 		return []SpentPart{}, err
 	}
@@ -234,6 +258,11 @@ func (f *Feature) view(ctx context.Context, accountID, objectiveID string, all b
 		}
 		out.Objective = o
 		out.Status = o.status(readings[0], f.now())
+		begins := o.Window.Begins(max(readings[0].clock, Tick))
+		out.Status.Corrections, err = activeCorrections(ctx, tx, o, &readings[0], begins)
+		if err != nil {
+			return err
+		}
 		out.timeline.reading = readings[0]
 		reach, failed := readings[0].failureReach()
 		if all {

@@ -42,6 +42,8 @@ type Status struct {
 	Budget      BudgetStatus `json:"budget"`
 	Pairs       []PairStatus `json:"pairs"`
 
+	Corrections []ActiveCorrection `json:"corrections,omitempty" doc:"Corrections of the period, and those that lie ahead, with what they leave out"`
+
 	burnNow  Reading // the burn rate that pages show
 	chance   bool    // burnNow is above 1 and could be chance
 	pace     string  // the rate behind ExhaustedIn, as a text
@@ -55,6 +57,8 @@ type BudgetStatus struct {
 	Achieved    float64 `json:"achieved" doc:"Percent of the requests that were good"`
 	Total       uint64  `json:"total"`
 	Bad         uint64  `json:"bad"`
+	Excluded    uint64  `json:"excluded_total,omitempty" doc:"Requests that corrections leave out"`
+	ExcludedBad uint64  `json:"excluded_bad,omitempty" doc:"Failed requests that corrections leave out"`
 	Burn        float64 `json:"burn" doc:"Over the last hour: 1 = exactly sustainable"`
 	ExhaustedIn *int64  `json:"exhausted_in_seconds,omitempty" doc:"At the present rate: that of the short window of the firing pair, else of the last hour; left out when the budget does not shrink"`
 }
@@ -90,7 +94,8 @@ func (f *Feature) Status(ctx context.Context, accountID, objectiveID string) (o 
 			return err
 		}
 		s = o.status(readings[0], f.now())
-		return nil
+		s.Corrections, err = activeCorrections(ctx, tx, o, &readings[0], o.Window.Begins(max(readings[0].clock, Tick)))
+		return err
 	})
 	return o, s, err
 }
@@ -119,6 +124,10 @@ func (o *Objective) status(r reading, now time.Time) Status {
 			Burn:     burnRate(r.sums[H1], o.allowed),
 			Achieved: 100,
 		},
+	}
+	for _, x := range r.excluded {
+		s.Budget.Excluded += x.Total
+		s.Budget.ExcludedBad += x.Bad
 	}
 	if total.Total > 0 {
 		s.Budget.Achieved = 100 * float64(total.Total-total.Bad) / float64(total.Total)

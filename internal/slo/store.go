@@ -165,7 +165,10 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec ObjectiveSp
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(note(o.ref()), f.evaluateNow(ctx, tx, o)); err != nil {
+		if err := f.correctObjective(ctx, tx, o); err != nil {
+			return err
+		}
+		if err := f.noteAndEvaluate(ctx, tx, note, []*Objective{o}); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "create", o, nil, o)
@@ -227,6 +230,9 @@ func (f *Feature) Replace(
 			if _, err := tx.Exec(ctx, `DELETE FROM reading WHERE objective_id = $1`, o.ID); err != nil {
 				return err
 			}
+			if err := f.correctObjective(ctx, tx, o); err != nil {
+				return err
+			}
 		}
 		_, err = tx.Exec(ctx, `UPDATE objective SET name = $3, zone_id = $4, kind = $5, value = $6, sli = $7,
 			config = $8, modified_at = $9 WHERE account_id = $1 AND id = $2`,
@@ -239,7 +245,7 @@ func (f *Feature) Replace(
 				return err
 			}
 		}
-		if err := errors.Join(note(o.ref()), f.evaluateNow(ctx, tx, o)); err != nil {
+		if err := f.noteAndEvaluate(ctx, tx, note, []*Objective{o}); err != nil {
 			return err
 		}
 		return f.audit(ctx, tx, "update", o, before, o)
@@ -266,6 +272,7 @@ func (f *Feature) Remove(
 		}
 		for _, query := range []string{
 			`DELETE FROM reading WHERE objective_id = $1`,
+			`DELETE FROM exclusion WHERE objective_id = $1`,
 			`DELETE FROM transition WHERE objective_id = $1`,
 			`DELETE FROM objective WHERE id = $1`,
 		} {

@@ -32,6 +32,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 		}
 		for _, write := range []func(context.Context, *db.Tx) error{
 			s.writeSeries,
+			s.writeExclusions,
 			s.writeBlocks,
 			s.writeSeen,
 			s.writePairStates,
@@ -220,7 +221,7 @@ func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 			if s.changed[w.ID] {
 				continue
 			}
-			rows = append(rows, readingRow(w, int64(s.id), series, s.Clock(), s.Sums(series, w.Window)))
+			rows = append(rows, s.readingRow(w, int64(s.id), series))
 		}
 	}
 	return insertReadings(ctx, tx, rows)
@@ -231,7 +232,7 @@ func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 var storedPeriods = [...]Window{D28, D30, Month}
 
 // encodeSums writes pairs of total and bad as JSON, by window. Periods other than the objective's are zero.
-func encodeSums(budget Window, s *windowSums) string {
+func encodeSums(period Window, s *windowSums) string {
 	b := make([]byte, 0, 160)
 	put := func(t Tally) {
 		b = append(b, "[,"[min(len(b), 1)], '[')
@@ -244,21 +245,21 @@ func encodeSums(budget Window, s *windowSums) string {
 		put(s[w])
 	}
 	for _, w := range storedPeriods {
-		if w == budget {
+		if w == period {
 			put(s.Budget())
 		} else {
 			put(Tally{})
 		}
 	}
-	if !slices.Contains(storedPeriods[:], budget) {
+	if !slices.Contains(storedPeriods[:], period) {
 		put(s.Budget())
 	}
 	return string(append(b, ']'))
 }
 
-func decodeSums(budget Window, text string) (s windowSums, err error) {
+func decodeSums(period Window, text string) (s windowSums, err error) {
 	var list [][2]uint64
-	at := int(D28) + slices.Index(storedPeriods[:], budget)
+	at := int(D28) + slices.Index(storedPeriods[:], period)
 	if at < int(D28) {
 		at = int(D28) + len(storedPeriods)
 	}
@@ -300,7 +301,9 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 		for _, read := range []func(context.Context, *db.Tx) error{
 			s.readSeries,
 			s.readObjectives,
+			s.readExclusions,
 			s.readBlocks,
+			s.attachAllExclusions,
 			s.readStates,
 			s.readSeen,
 		} {

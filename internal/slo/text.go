@@ -86,7 +86,7 @@ func (t *Transition) Sentence() string {
 	switch {
 	case t.Event == Start:
 		text := fmt.Sprintf("%s is burning its budget %s times too fast.", name, times(t.Long.Burn))
-		return text + exhaustionText(t.BudgetLeft, t.ExhaustedIn, t.Short.Window)
+		return text + exhaustionText(t.BudgetLeft, t.ExhaustedIn, t.Short.Window) + t.alsoText()
 	case t.Short.Total == 0:
 		return name + " no longer burns its budget too fast."
 	}

@@ -121,6 +121,9 @@ func storeTransitions(ctx context.Context, tx *db.Tx, list []Transition) error {
 	if len(list) == 0 {
 		return nil
 	}
+	if err := setAlso(ctx, tx, list); err != nil {
+		return err
+	}
 	var rows [][]any
 	var alerts []bus.Message
 	newest := int64(0)

@@ -86,6 +86,13 @@ func (b *Browser) Carry(url string, cookies []*http.Cookie) {
 // waits until it is drawn.
 func (b *Browser) Open(url, theme string, width int64) {
 	b.t.Helper()
+	b.Show(url, theme, width)
+	b.Drawn()
+}
+
+// Show is Open without waiting for what scripts draw.
+func (b *Browser) Show(url, theme string, width int64) {
+	b.t.Helper()
 	media := chromedp.Func(func(ctx context.Context, page *chromedp.Target) error {
 		_, err := cdp.Call(ctx, page, emulation.SetEmulatedMedia, emulatedMedia(theme))
 		return err
@@ -94,15 +101,18 @@ func (b *Browser) Open(url, theme string, width int64) {
 	if err := chromedp.Do(b.ctx, window, media, chromedp.Navigate(url)); err != nil {
 		b.t.Fatalf("%s: %v", url, err)
 	}
-	b.Drawn()
 }
 
-// drawn waits for fonts, charts, two frames, and transitions.
+// drawn waits for fonts, charts, icons, parts that are asked for, two frames, and transitions.
 const drawn = `(async () => {
 	await document.fonts.ready;
+	// A part that asks for itself shortly after the load.
+	if (document.querySelector('[hx-trigger^="load delay"]')) await new Promise((r) => setTimeout(r, 300));
 	for (let i = 0; i < 100; i++) {
 		const waits = (chart) => chart.querySelector("script") && !chart.querySelector("canvas");
-		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits);
+		const blank = (icon) => icon.checkVisibility() && icon.getBBox().width === 0;
+		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits) ||
+			[...document.querySelectorAll("svg.icon > use")].some(blank) || document.querySelector(".htmx-request");
 		if (!waiting && document.readyState === "complete") break;
 		await new Promise((r) => setTimeout(r, 50));
 	}

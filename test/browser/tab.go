@@ -16,8 +16,6 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-
-	"github.com/belfryhq/belfry/test/poll"
 )
 
 // Tab opens another page in the same Chromium, with cookies of its own.
@@ -67,6 +65,15 @@ func (b *Browser) Forget() {
 	})
 }
 
+// ForgetFiles empties the cache of the tab.
+func (b *Browser) ForgetFiles() {
+	b.t.Helper()
+	b.do("empty the cache", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, network.ClearBrowserCache, cdp.Empty{})
+		return err
+	})
+}
+
 // WithoutScripts switches the scripts of all later pages off.
 func (b *Browser) WithoutScripts() {
 	b.t.Helper()
@@ -109,7 +116,6 @@ type Traffic struct {
 	mu       sync.Mutex // guards the rest
 	requests map[network.RequestID]*Request
 	order    []network.RequestID
-	open     map[network.RequestID]bool
 	faults   []string
 }
 
@@ -129,7 +135,6 @@ func (w *Traffic) Reset() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.requests = map[network.RequestID]*Request{}
-	w.open = map[network.RequestID]bool{}
 	w.order = nil
 	w.faults = nil
 }
@@ -149,12 +154,10 @@ func (w *Traffic) see(event any) {
 			}
 		}
 	case *network.EventLoadingFinished:
-		delete(w.open, e.RequestID)
 		if r := w.requests[e.RequestID]; r != nil {
 			r.Bytes = int64(e.EncodedDataLength)
 		}
 	case *network.EventLoadingFailed:
-		delete(w.open, e.RequestID)
 		if r := w.requests[e.RequestID]; r != nil && !e.Canceled {
 			w.faults = append(w.faults, r.URL+" fails: "+e.ErrorText)
 		}
@@ -180,9 +183,6 @@ func (w *Traffic) sent(e *network.EventRequestWillBeSent) {
 		w.order = append(w.order, e.RequestID)
 	}
 	w.requests[e.RequestID] = &Request{URL: e.Request.URL, Kind: string(e.Type)}
-	if e.Type != network.ResourceTypeEventSource {
-		w.open[e.RequestID] = true
-	}
 }
 
 // Requests lists the requests, in their order.
@@ -201,17 +201,4 @@ func (w *Traffic) Faults() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return strings.Join(w.faults, "\n")
-}
-
-func (w *Traffic) idle() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.open) == 0
-}
-
-// Settle waits until everything that the page asked for is there and drawn.
-func (b *Browser) Settle(w *Traffic) {
-	b.t.Helper()
-	poll.Until(b.t, "the page has loaded its parts", w.idle)
-	b.Drawn()
 }

@@ -155,7 +155,7 @@ func TestDocumentsNameOnlyWhatIsServed(t *testing.T) {
 		"GET /accounts/{id}/audit/export":           true,
 		"GET /audit/anchors/checkpoint":             false,
 		"PUT /client/v4/alerts":                     false,
-		".../destinations/webhooks/{id}/public_key": false,
+		".../destinations/webhooks/{id}/public_key": true,
 		"/client/v4/accounts/$BELFRY_ACCOUNT/inbox": false,
 		"POST /accounts/{id}/flags/projects":        false,
 	} {

@@ -74,6 +74,7 @@ func objectsOf(t *testing.T, a testAccount) map[string]string {
 		"member_id": {"/members", map[string]any{"email": "ana@" + a.ID + ".example", "role": "viewer"}},
 		"zone_id":   {"/zones", map[string]any{"name": "shop.example"}},
 		"job_id":    {"/audit/exports", map[string]any{"format": "ndjson"}},
+		"view_id":   {"/saved_views", map[string]any{"list": "alerts", "name": "mine"}},
 	} {
 		answer := a.server.Call(t, a.Token, "POST", a.path(made.path), made.body)
 		if !answer.Success {
@@ -94,6 +95,14 @@ func objectsOf(t *testing.T, a testAccount) map[string]string {
 		t.Fatalf("an objective: status %d: %.500s", slo.Status, slo.Body)
 	}
 	objects["slo_id"] = live.Decode[struct{ ID string }](t, slo.Result).ID
+	var correction struct{ ID string }
+	a.server.Must(t, "POST", a.path("/slo_corrections"), map[string]any{
+		"objectives": []string{objects["slo_id"]},
+		"reason":     "an upgrade",
+		"from":       time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+		"to":         time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339),
+	}, &correction)
+	objects["correction_id"] = correction.ID
 	notificationsOf(t, a, objects)
 	objects["session_id"] = portalSession(t, a)
 	return objects

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,11 @@ func notificationsOf(t *testing.T, a testAccount, objects map[string]string) {
 		return live.Decode[struct{ ID string }](t, answer.Result).ID
 	}
 	objects["webhook_id"] = create("/destinations/webhooks", map[string]any{"name": "hook", "url": receiver.URL})
+	objects["service_id"] = create("/destinations/pagerduty", map[string]any{
+		"name":        "service",
+		"routing_key": strings.Repeat("k", 32),
+		"url":         receiver.URL,
+	})
 	objects["policy_id"] = create("/policies", map[string]any{
 		"name":       "policy",
 		"enabled":    true,

@@ -211,6 +211,10 @@ func (i *installation) fill() {
 	i.ago(15 * time.Minute)
 	i.events()
 	i.alerts()
+	ana := i.visitors[owner]
+	ana.Post(base+"/alerts/second/notes", "text", "The provider works on it.").Expect(http.StatusSeeOther)
+	ana.Post(base+"/views?list=members", "name", "Owners", "query", "role=owner").Expect(http.StatusSeeOther)
+	ana.Get(base) // shows the message about it, which would be on the first page of the walk
 	i.ago(time.Minute)
 	i.requests()
 	i.ago(0)

@@ -23,7 +23,9 @@ var unlinked = map[string]string{
 	"/{$}":     "leads on to an account or to the console",
 	"/console": "leads on to the first page of the console",
 
-	"/accounts/{account_id}/firing":  "a part of pages",
+	"/accounts/{account_id}/firing":                         "a part of pages",
+	"/accounts/{account_id}/objectives/new/parts/{zone_id}": "a part of a form",
+
 	"/accounts/{account_id}/find":    "the suggestions of pickers",
 	"/accounts/{account_id}/palette": "the suggestions of the palette",
 	"/console/find":                  "the suggestions of pickers",
@@ -38,6 +40,9 @@ var unlinked = map[string]string{
 	"/llms.txt":        "a file",
 
 	"/accounts/{account_id}/notifications/webhooks/{webhook_id}/replay/{job_id}": "is shown while a replay runs",
+
+	"/accounts/{account_id}/views/{view_id}/delete":                   "is opened by a button in the menu of views",
+	"/accounts/{account_id}/alerts/{alert_id}/notes/{note_id}/delete": "is opened from a note of a member",
 }
 
 // views are the parameters that choose what a page shows, as another page would. Others filter or sort a list.
@@ -132,6 +137,11 @@ func (c *crawler) visit(name, path string) {
 	}
 	for _, link := range site.LinksOf(p.Body) {
 		c.follow(at, link.Href)
+	}
+	for _, form := range site.FormsOf(p.Body) {
+		if !form.Post && form.Action != "" && len(form.Fields) == 0 {
+			c.follow(at, form.Action)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"path/filepath"
 	"testing"
 
 	"github.com/belfryhq/belfry/test/browser"
@@ -42,8 +43,12 @@ func TestTheTolerance(t *testing.T) {
 			{"a hidden button", `document.querySelector("main .button.primary").style.visibility = "hidden"`, true},
 			{"another colour of a button", `document.querySelector("main .button.primary").style.background = "#999"`, true},
 		} {
-			different, why := blocksOf(picture(s, c.change)).compare(recorded)
+			changed := picture(s, c.change)
+			different, why := blocksOf(changed).compare(recorded)
 			if (why != "") != c.seen {
+				if err := mark(filepath.Join(output, "tolerance.difference.png"), changed, different); err != nil {
+					t.Fatal(err)
+				}
 				t.Errorf("%d px, %s: %s: %d blocks differ, %q", s.width, s.theme, c.name, len(different), why)
 			}
 		}

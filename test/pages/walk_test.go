@@ -32,13 +32,12 @@ type state struct {
 	theme string
 }
 
-// states are loaded once for each width; the theme changes on the page that is shown.
-var states = []state{{1400, "light"}, {1400, "dark"}, {800, "light"}, {800, "dark"}, {390, "light"}, {390, "dark"}}
+// states are the widths and themes. The theme changes on the page that is shown.
+var states = []state{{1400, "light"}, {1400, "dark"}, {800, "dark"}, {800, "light"}, {390, "light"}, {390, "dark"}}
 
-// rules of axe are all tried where the layout is another (the widths) and where colours are (the themes).
-func (s state) checked() bool {
-	return s.theme == "light" && s.width != 800 || s.theme == "dark" && s.width == 800
-}
+// loads reports whether the page is loaded for state n. Axe runs then: in each width, since it decides the layout and
+// what is hidden, and in each theme, since it decides the colours.
+func loads(n int) bool { return n == 0 || states[n-1].width != states[n].width }
 
 // walker is one tab that shows pages.
 type walker struct {
@@ -58,8 +57,15 @@ func newWalker(t *testing.T, b *browser.Browser, i *installation) *walker {
 	return w
 }
 
-// open shows a page as its person.
+// open shows a page as its person, and waits until it is drawn.
 func (w *walker) open(p shown, s state) {
+	w.t.Helper()
+	w.show(p, s)
+	w.b.Drawn()
+}
+
+// show shows a page as its person.
+func (w *walker) show(p shown, s state) {
 	w.t.Helper()
 	if w.as != p.who {
 		w.b.Forget()
@@ -69,8 +75,7 @@ func (w *walker) open(p shown, s state) {
 		w.as = p.who
 	}
 	w.traffic.Reset()
-	w.b.Open(w.i.url+p.path, s.theme, s.width)
-	w.b.Settle(w.traffic)
+	w.b.Show(w.i.url+p.path, s.theme, s.width)
 }
 
 func TestEveryPage(t *testing.T) {
@@ -120,12 +125,10 @@ func (w *walker) look(p shown) {
 	var pictures []blocks
 	for n, s := range states {
 		at := fmt.Sprintf("%s (%s), %d px, %s", p.name, p.path, s.width, s.theme)
-		if n == 0 || states[n-1].width != s.width {
-			w.open(p, s)
-		} else {
+		if !loads(n) {
 			w.b.Theme(s.theme)
-		}
-		if s.checked() {
+		} else {
+			w.open(p, s)
 			if found := w.b.Violations(); found != "" {
 				w.t.Errorf("%s: axe: %s", at, found)
 			}

@@ -52,3 +52,32 @@ func (r *Reader) FirstDay(ctx context.Context, account string) (day time.Time, e
 	})
 	return day, err
 }
+
+// LogSize is the length of the log of one account.
+type LogSize struct {
+	Size       int64
+	RecordedAt time.Time // of the last event
+}
+
+// maxSizes bounds the accounts of Sizes: the newest.
+const maxSizes = 20_000
+
+// Sizes returns the length of the log of each account that has events, by id.
+func (r *Reader) Sizes(ctx context.Context) (map[string]LogSize, error) {
+	sizes := map[string]LogSize{}
+	err := r.db.View(ctx, func(tx *db.Tx) error {
+		return db.Each(ctx, tx, func(row db.Row) error {
+			var id string
+			var one LogSize
+			var at int64
+			if err := row.Scan(&id, &one.Size, &at); err != nil {
+				return err
+			}
+			one.RecordedAt = time.UnixMicro(at).UTC()
+			sizes[id] = one
+			return nil
+		}, `SELECT a.id, h.size, h.recorded_at FROM head h JOIN account a ON a.key = h.account
+			WHERE h.size > 0 ORDER BY h.account DESC LIMIT $1`, maxSizes)
+	})
+	return sizes, err
+}

@@ -18,11 +18,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	mail "github.com/wneessen/go-mail"
 
-	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/notify"
 )
 
@@ -110,8 +108,8 @@ func New(cfg Config) (*Channel, error) {
 	return c, nil
 }
 
-// Kind is email.
-func (*Channel) Kind() string { return notify.KindEmail }
+// Traits describe the channel.
+func (*Channel) Traits() notify.Traits { return notify.Traits{Type: notify.KindEmail, Title: "Email"} }
 
 // Preview is the subject and the plain part of the mail.
 func (*Channel) Preview(m *notify.Message) (notify.Rendered, error) {
@@ -136,7 +134,7 @@ func (c *Channel) message(m *notify.Message) (*mail.Msg, error) {
 	}
 	msg.SetBodyString(mail.TypeTextPlain, plain(m))
 	var b bytes.Buffer
-	if err := page.Execute(&b, view(m)); err != nil {
+	if err := page.Execute(&b, notify.ViewOf(m)); err != nil {
 		return nil, err
 	}
 	msg.AddAlternativeString(mail.TypeTextHTML, b.String())
@@ -160,64 +158,8 @@ func Subject(m *notify.Message) string {
 	return s
 }
 
-// shown holds the texts of both parts, HTML and plain.
-type shown struct {
-	Headline, Color string
-	Detail          string // a sentence more
-	Lead            string
-	Changes         []notify.Change
-	More            int
-	Facts           [][2]string
-	URL, Policy     string
-}
-
-func view(m *notify.Message) shown {
-	v := shown{Headline: notify.Headline(m), URL: m.URL, Policy: m.Policy, Color: "#c0392b"}
-	switch m.Event {
-	case "":
-		v.Color = "#2d6cdf"
-		v.Detail = m.Summary
-		return v
-	case event.AlertNotice:
-		v.Color = "#2d6cdf"
-	case event.AlertEnd:
-		v.Color = "#1e8449"
-		if m.Summary != m.Subject {
-			v.Detail = m.Summary
-		}
-		v.Facts = [][2]string{
-			{"What", m.Title},
-			{"Severity", m.Severity},
-			{"Started", when(m.Started)},
-			{"Ended", when(m.At)},
-		}
-		return v
-	}
-	v.Lead, _ = notify.Preceded(m)
-	v.Changes = m.Changes
-	v.More = m.More
-	v.Facts = [][2]string{{"What", m.Title}, {"Severity", m.Severity}}
-	if at, by, ok := notify.Start(m); ok {
-		name := "Began"
-		if by {
-			name = "Began by"
-		}
-		v.Facts = append(v.Facts, [2]string{name, when(at)})
-	}
-	v.Facts = append(v.Facts, [2]string{"Alert started", when(m.At)})
-	return v
-}
-
-// when is a time for people, with its zone; "" for the zero time.
-func when(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2 January 2006, 15:04:05") + " UTC"
-}
-
 func plain(m *notify.Message) string {
-	v := view(m)
+	v := notify.ViewOf(m)
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", v.Headline)
 	if v.Detail != "" {
@@ -234,11 +176,12 @@ func plain(m *notify.Message) string {
 	}
 	b.WriteString("\n")
 	for _, f := range v.Facts {
-		if f[1] != "" {
-			fmt.Fprintf(&b, "%s: %s\n", f[0], f[1])
-		}
+		fmt.Fprintf(&b, "%s: %s\n", f.Name, f.Value)
 	}
-	fmt.Fprintf(&b, "\nView alert: %s\n", v.URL)
+	b.WriteString("\n")
+	for _, l := range v.Links {
+		fmt.Fprintf(&b, "%s: %s\n", l.Label, l.URL)
+	}
 	if v.Policy != "" {
 		fmt.Fprintf(&b, "\nYou are receiving this because of the policy %q.\n", v.Policy)
 	}
@@ -265,13 +208,13 @@ border:1px solid #e2e5ea;border-top:3px solid {{.Color}};border-radius:6px;paddi
 {{- end}}
 </ul>{{end}}
 <table style="border-collapse:collapse;margin:0 0 16px">
-{{- range .Facts}}{{if index . 1}}
-<tr><td style="padding:1px 16px 1px 0;color:#60656c">{{index . 0}}</td>
-<td style="padding:1px 0">{{index . 1}}</td></tr>
-{{- end}}{{end}}
+{{- range .Facts}}
+<tr><td style="padding:1px 16px 1px 0;color:#60656c">{{.Name}}</td>
+<td style="padding:1px 0">{{.Value}}</td></tr>
+{{- end}}
 </table>
-<p style="margin:0"><a href="{{.URL}}" style="display:inline-block;padding:7px 14px;border-radius:5px;
-background:#1c2024;color:#fff;text-decoration:none">View alert</a></p>
+<p style="margin:0">{{range .Links}}<a href="{{.URL}}" style="display:inline-block;padding:7px 14px;border-radius:5px;
+background:#1c2024;color:#fff;text-decoration:none">{{.Label}}</a> {{end}}</p>
 </div>{{if .Policy}}<p style="max-width:560px;margin:12px auto 0;color:#60656c;font-size:13px">
 You are receiving this because of the policy “{{.Policy}}”.</p>{{end}}
 </body></html>`))

@@ -21,7 +21,7 @@ func TestAStatementRunsForManyRows(t *testing.T) {
 		err = d.Tx(t.Context(), func(tx *db.Tx) error {
 			var rows [][]any
 			for i := range n {
-				rows = append(rows, []any{fmt.Sprintf("%03d", i), i, []byte{byte(i)}, i%2 == 0})
+				rows = append(rows, thing(i))
 			}
 			rows = append(rows, rows[0]) // known by then
 			collect := func(to *[]string) func(db.Row) error {
@@ -66,4 +66,14 @@ func TestAStatementRunsForManyRows(t *testing.T) {
 			t.Error("a row is inserted twice")
 		}
 	})
+}
+
+// thing is a row of the table thing.
+func thing(i int) []any {
+	return []any{
+		fmt.Sprintf("%03d", i),
+		i,
+		[]byte{byte(i)},
+		i%2 == 0,
+	}
 }

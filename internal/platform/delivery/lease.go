@@ -205,9 +205,20 @@ func (q *Queue) disown(shard int) {
 // balance renews the leases, claims this process's share of the free shards,
 // and releases the surplus. It returns the shards that are new.
 func (q *Queue) balance(ctx context.Context) (acquired []int, err error) {
-	q.mu.Lock()
-	b := &balancing{holder: q.holder, ttl: q.cfg.Limits.Lease, mine: q.owned, busy: q.inShard}
-	q.mu.Unlock()
+	for {
+		b := q.beginBalance()
+		before := b.share
+		more, err := q.renew(ctx, b)
+		q.endBalance()
+		acquired = append(acquired, more...)
+		if err != nil || b.share >= before {
+			return acquired, err
+		}
+		// Another process has begun: which shards are surplus is known only now.
+	}
+}
+
+func (q *Queue) renew(ctx context.Context, b *balancing) (acquired []int, err error) {
 	var pauses map[string]time.Time
 	err = q.cfg.DB.Tx(ctx, func(tx *db.Tx) error {
 		pauses = nil
@@ -222,6 +233,7 @@ func (q *Queue) balance(ctx context.Context) (acquired []int, err error) {
 		return nil, err
 	}
 	q.mu.Lock()
+	q.share = b.share
 	for shard := range shards {
 		if b.mine[shard] && !b.held[shard] {
 			q.disown(shard)
@@ -232,14 +244,58 @@ func (q *Queue) balance(ctx context.Context) (acquired []int, err error) {
 	return b.acquired, nil
 }
 
+// beginBalance chooses the surplus shards that may be released, by the share of the
+// last renewal: those without an attempt in flight. Until endBalance none begins there:
+// the next owner would make it again.
+func (q *Queue) beginBalance() *balancing {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	count := 0
+	for shard := range shards {
+		if q.owned[shard] {
+			count++
+		}
+	}
+	for shard := shards - 1; shard >= 0 && count > q.share; shard-- {
+		if q.owned[shard] && q.inShard[shard] == 0 {
+			q.releasing[shard] = true
+			count--
+		}
+	}
+	return &balancing{
+		holder: q.holder,
+		ttl:    q.cfg.Limits.Lease,
+		mine:   q.owned,
+		idle:   q.releasing,
+		share:  q.share,
+	}
+}
+
+// endBalance lets the destinations of shards that were not released send again.
+func (q *Queue) endBalance() {
+	q.mu.Lock()
+	releasing := q.releasing
+	q.releasing = [shards]bool{}
+	if releasing != q.releasing {
+		for _, d := range q.dests {
+			if releasing[d.shard] {
+				q.queueDestination(d)
+			}
+		}
+	}
+	q.mu.Unlock()
+	q.signal()
+}
+
 // balancing is one renewal of the leases of a process.
 type balancing struct {
 	holder string
 	ttl    time.Duration // of a lease
 	mine   [shards]bool  // before
-	busy   [shards]int   // attempts in flight
+	idle   [shards]bool  // no attempt is in flight, and none begins
 
-	share    int // of shards, for each live process
+	share    int // of shards, for each live process; before the first run, the last known one
+	surplus  int // shards to release
 	held     [shards]bool
 	count    int
 	acquired []int
@@ -253,6 +309,12 @@ func (b *balancing) run(ctx context.Context, tx *db.Tx) error {
 	b.acquired = nil
 	if err := b.register(ctx, tx); err != nil {
 		return err
+	}
+	b.surplus = -b.share
+	for shard := range shards {
+		if b.mine[shard] {
+			b.surplus++
+		}
 	}
 	for shard := range shards {
 		if b.mine[shard] {
@@ -294,7 +356,8 @@ func (b *balancing) register(ctx context.Context, tx *db.Tx) error {
 
 // keep renews the lease of a shard, or releases it when it is surplus.
 func (b *balancing) keep(ctx context.Context, tx *db.Tx, shard int) error {
-	if b.count >= b.share && b.busy[shard] == 0 {
+	if b.surplus > 0 && b.idle[shard] {
+		b.surplus--
 		return b.lease(shard).Release(ctx, tx, 0)
 	}
 	held, err := b.lease(shard).Renew(ctx, tx, b.ttl)

@@ -277,13 +277,30 @@ func (q *Queue) update(ctx context.Context, tx *db.Tx, list []*Outcome) (stored 
 	return stored, err
 }
 
+var closingColumns = []string{
+	"id",
+	"state",
+	"why",
+	"ended_at",
+}
+
+// row is the end of a delivery in the order of closingColumns.
+func (c *Closing) row(now int64) []any {
+	return []any{
+		c.Item.ID,
+		c.State,
+		c.Why,
+		now,
+	}
+}
+
 func (q *Queue) end(ctx context.Context, tx *db.Tx, list []*Closing) error {
 	now := q.cfg.Now().UnixMicro()
 	rows := make([][]any, len(list))
 	for i, c := range list {
-		rows[i] = []any{c.Item.ID, c.State, c.Why, now}
+		rows[i] = c.row(now)
 	}
-	return tx.Join(ctx, []string{"id", "state", "why", "ended_at"}, rows, `UPDATE delivery
+	return tx.Join(ctx, closingColumns, rows, `UPDATE delivery
 		SET state = input.state, why = input.why, ended_at = input.ended_at
 		FROM input WHERE delivery.id = input.id AND delivery.state = 'waiting'`, nil)
 }

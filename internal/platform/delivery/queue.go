@@ -20,26 +20,29 @@ type Queue struct {
 	metrics *metrics
 	wake    chan struct{} // a token for the dispatcher
 
-	mu       sync.Mutex // guards everything below; attempts run without it
-	open     bool       // run has begun and has not ended
-	owned    [shards]bool
-	loaded   [shards]bool     // the stored deliveries of an owned shard are in memory
-	items    map[string]*Item // by id
-	dests    map[string]*destination
-	pauses   map[string]time.Time // stored ones, of destinations that are not in dests
-	tenants  map[string]*tenant
-	ring     []*tenant // tenants with a ready destination, in turn
-	paces    map[string]*pace
-	timers   timers
-	inFlight int
-	inShard  [shards]int          // attempts in flight, by shard
-	loads    int                  // database reads in progress
-	finished map[string]time.Time // tombstones: a read or an offer that began earlier may bring these ids again
-	seen     map[string]struct{}  // with several processes: ids that the poll need not read
-	done     sync.WaitGroup       // attempts, closings and reads
-	ctx      context.Context      // of attempts; canceled when the drain takes too long
-	holder   string               // of leases
-	leased   time.Time            // with several processes: until when the leases surely hold
+	mu    sync.Mutex // guards everything below; attempts run without it
+	open  bool       // run has begun and has not ended
+	owned [shards]bool
+	share int // of shards, for each live process, when the leases were last renewed
+
+	releasing [shards]bool     // no attempt begins: the lease is being released
+	loaded    [shards]bool     // the stored deliveries of an owned shard are in memory
+	items     map[string]*Item // by id
+	dests     map[string]*destination
+	pauses    map[string]time.Time // stored ones, of destinations that are not in dests
+	tenants   map[string]*tenant
+	ring      []*tenant // tenants with a ready destination, in turn
+	paces     map[string]*pace
+	timers    timers
+	inFlight  int
+	inShard   [shards]int          // attempts in flight, by shard
+	loads     int                  // database reads in progress
+	finished  map[string]time.Time // tombstones: a read or an offer that began earlier may bring these ids again
+	seen      map[string]struct{}  // with several processes: ids that the poll need not read
+	done      sync.WaitGroup       // attempts, closings and reads
+	ctx       context.Context      // of attempts; canceled when the drain takes too long
+	holder    string               // of leases
+	leased    time.Time            // with several processes: until when the leases surely hold
 }
 
 // lane is the deliveries of one destination and one key, in order. Only the
@@ -112,6 +115,8 @@ func newQueue(cfg Config) *Queue {
 // clear drops everything that is in memory.
 func (q *Queue) clear() {
 	q.owned = [shards]bool{}
+	q.releasing = [shards]bool{}
+	q.share = shards
 	q.loaded = [shards]bool{}
 	q.items = map[string]*Item{}
 	q.dests = map[string]*destination{}

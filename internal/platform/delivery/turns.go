@@ -47,7 +47,7 @@ const stallAfter = 250 * time.Millisecond
 // before, or older deliveries of its lanes are not in memory.
 func (q *Queue) busy(d *destination) bool {
 	stalls := d.inFlight > 0 && q.cfg.Now().Sub(d.progress) > stallAfter
-	return stalls || d.inFlight >= d.window.limit() || !q.loaded[d.shard]
+	return stalls || d.inFlight >= d.window.limit() || !q.loaded[d.shard] || q.releasing[d.shard]
 }
 
 func (q *Queue) queueTenant(t *tenant) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/ui"
 )
 
 // A list of limited length, such as the members of an account, is read whole; its
@@ -70,6 +72,6 @@ func (v *Visit) Passes(key string, values ...string) bool {
 	among := func(list []string) bool {
 		return slices.ContainsFunc(values, func(value string) bool { return slices.Contains(list, value) })
 	}
-	wanted := q[key]
+	wanted := ui.FilterValues(q, key, len(q[key]))
 	return (len(wanted) == 0 || among(wanted)) && !among(q[key+".not"])
 }

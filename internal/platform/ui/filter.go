@@ -52,7 +52,7 @@ func Chips(u *url.URL, keys ...FilterKey) []Chip {
 			if not {
 				name, other = other, name
 			}
-			for _, v := range q[name] {
+			for _, v := range FilterValues(q, name, len(q[name])) {
 				chips = append(chips, Chip{
 					Label: k.Label, Icon: k.Icon, Value: k.name(v), Not: not,
 					Remove: edit(u, func(q url.Values) { drop(q, name, v) }),
@@ -62,6 +62,18 @@ func Chips(u *url.URL, keys ...FilterKey) []Chip {
 		}
 	}
 	return chips
+}
+
+// FilterValues are the values of a filter in a URL, at most limit of them. Empty
+// ones are left out: a form without scripts sends them where nothing was typed.
+func FilterValues(q url.Values, name string, limit int) []string {
+	var values []string
+	for _, v := range q[name] {
+		if v != "" && len(values) < limit {
+			values = append(values, v)
+		}
+	}
+	return values
 }
 
 // Filtered is u with one more filter, from the first page on.

@@ -111,8 +111,12 @@ func columnsHTML(c Columns) template.HTML {
 	}
 
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %.1f %.0f" preserveAspectRatio="none" role="img"`,
-		class, float64(len(c.Columns))*step, height)
+	role := "img"
+	if slices.ContainsFunc(c.Columns, func(column Column) bool { return safeURL(column.Href) }) {
+		role = "group" // a picture has no links
+	}
+	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %.1f %.0f" preserveAspectRatio="none" role="%s"`,
+		class, float64(len(c.Columns))*step, height, role)
 	fmt.Fprintf(&b, ` aria-label="%s">`, html.EscapeString(c.words()))
 	for i, column := range c.Columns {
 		x := float64(i) * step

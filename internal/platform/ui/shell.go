@@ -45,6 +45,7 @@ type Shell struct {
 	Flash   *Flash   // shown once, after a redirect
 	Modules []string // assets to load as modules after Belfry's own
 	Status  int      // HTTP status; 0 is 200
+	Looking Looking  // an operator in a customer's account
 	Framed  bool     // shown inside a customer portal: no sidebar
 }
 
@@ -74,6 +75,9 @@ type Account struct {
 type User struct {
 	Name, Email, SignOut string
 }
+
+// Looking says that an operator looks into the account of a customer. Leave is the path that leads back.
+type Looking struct{ Account, Leave string }
 
 // NavItem is one line of the navigation. A Section different from the line
 // before begins a group with that heading. Key is the letter of "g, letter".

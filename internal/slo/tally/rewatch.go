@@ -79,3 +79,32 @@ func (s *Set) setPeriod(id uint32, w Window, sum Tally) {
 	s.wide.of(l)[period] = sum
 	s.wide.narrow(l)
 }
+
+// AddBuckets adds tallies of a series to blocks that exist, and to the windows that contain them.
+func (s *Set) AddBuckets(id uint32, buckets []Bucket) error {
+	now := edgesOf(s.clock)
+	for _, b := range buckets {
+		level := LevelOf(b.End - b.Start)
+		if level < 0 || b.Total == 0 {
+			continue
+		}
+		entries := []Entry{{ID: id, Tally: b.Tally}}
+		if err := s.addToBlock(Ref{level, b.Start, id >> ChunkBits}, entries); err != nil {
+			return err
+		}
+		in := now.windowsOf(b.Start, b.End)
+		s.addEntries(s.pages[id>>ChunkBits], entries, &in)
+	}
+	return nil
+}
+
+// LevelOf is the level of the blocks of a size in seconds; -1 when there is none.
+func LevelOf(size int64) int {
+	return slices.IndexFunc(Levels[:], func(l struct{ Size, Keep int64 }) bool { return l.Size == size })
+}
+
+// BlockOf is the stretch of the block that contains a tick at a clock.
+func BlockOf(clock, at int64) (start, end int64) {
+	level, start, _ := blockAt(clock, at)
+	return start, start + Levels[level].Size
+}

@@ -103,8 +103,8 @@ var errNoWindow = errors.New("not a window")
 // UnmarshalText reads a window's name.
 func (w *Window) UnmarshalText(b []byte) error {
 	if len(b) > 0 {
-		for i, name := range windowNames {
-			if name == string(b) {
+		for i := range windowNames {
+			if windowNames[i] == string(b) {
 				*w = Window(i)
 				return nil
 			}
@@ -148,8 +148,8 @@ var shortLevel = [short]int{M5: 0, M30: 1, H1: 1, H2: 2, H6: 2, D1: 3, D3: 4}
 // PeriodOf is the period of the calendar that contains the tick before clock, in Unix seconds. Weeks begin on Monday.
 func (w Window) PeriodOf(clock int64) (from, to int64) {
 	t := time.Unix(clock-Tick, 0).UTC()
-	first := func(month time.Month, day int) time.Time {
-		return time.Date(t.Year(), month, day, 0, 0, 0, 0, time.UTC)
+	first := func(month time.Month, dayOfMonth int) time.Time {
+		return time.Date(t.Year(), month, dayOfMonth, 0, 0, 0, 0, time.UTC)
 	}
 	switch w {
 	case Week:

@@ -365,7 +365,7 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 	var e alerting.DestinationEligibleGetParams
 	give(&e.AccountID.Value, &e.AccountID.Present, n.account)
 	eligible, err := n.api.Destinations.Eligible.Get(t.Context(), e)
-	if err != nil || !(*eligible)["webhook"][0].Eligible || (*eligible)["pagerduty"][0].Eligible {
+	if err != nil || !(*eligible)["webhook"][0].Eligible || !(*eligible)["pagerduty"][0].Eligible {
 		t.Errorf("%+v %v", eligible, err)
 	}
 }

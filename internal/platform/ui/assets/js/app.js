@@ -63,7 +63,10 @@ document.addEventListener("htmx:after:process", () => upgrade(document));
 document.addEventListener("htmx:after:swap", (event) => {
   const target = event.detail?.ctx?.target;
   if (!target?.classList?.contains("detail")) return;
-  for (const row of document.querySelectorAll("[data-row][aria-current]")) row.removeAttribute("aria-current");
-  event.detail.ctx.sourceElement?.closest?.("[data-row]")?.setAttribute("aria-current", "true");
+  const opened = event.detail.ctx.sourceElement?.closest?.("[data-row]");
+  if (opened) { // not a tab of the detail, whose row stays the open one
+    for (const row of document.querySelectorAll("[data-row][aria-current]")) row.removeAttribute("aria-current");
+    opened.setAttribute("aria-current", "true");
+  }
   target.querySelector("h2")?.focus?.();
 });

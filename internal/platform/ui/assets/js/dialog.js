@@ -1,10 +1,12 @@
 // data-dialog="id" opens a <dialog>; data-dialog-close closes it, and so does a
 // click beside it. Questions of htmx (hx-confirm) are asked in one of ours.
+import { showKeys } from "./keys.js";
+
 export function dialogs() {
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-dialog]");
     if (opener) document.getElementById(opener.dataset.dialog)?.showModal();
-    if (event.target.closest("[data-shortcuts]")) document.getElementById("shortcuts")?.showModal();
+    if (event.target.closest("[data-shortcuts]")) showKeys();
     if (event.target.closest("[data-dialog-close]")) event.target.closest("dialog")?.close();
     if (event.target.nodeName === "DIALOG" && outside(event.target, event)) event.target.close();
   });

@@ -20,11 +20,32 @@ function move(step) {
   if (document.querySelector(".detail > *") && link?.hasAttribute("hx-get")) link.click();
 }
 
+// The dialog of keys lists those of the page's own actions first.
+export function showKeys() {
+  const dialog = document.getElementById("shortcuts");
+  const part = dialog?.querySelector("[data-page-keys]");
+  if (!part) return;
+  const list = part.querySelector("dl");
+  list.replaceChildren(...[...document.querySelectorAll("[data-key]")].map((action) => {
+    const line = document.createElement("div");
+    const name = document.createElement("dt");
+    const keys = document.createElement("dd");
+    const key = document.createElement("kbd");
+    name.textContent = action.querySelector("span:not(.keys)")?.textContent ?? action.title;
+    key.textContent = action.dataset.key;
+    keys.append(key);
+    line.append(name, keys);
+    return line;
+  }));
+  part.hidden = list.children.length === 0;
+  dialog.showModal();
+}
+
 const actions = {
   j: () => move(1),
   k: () => move(-1),
   "/": () => { const field = document.querySelector("[data-search]"); field?.focus(); field?.select(); },
-  "?": () => document.getElementById("shortcuts")?.showModal(),
+  "?": showKeys,
   x: toggleRow,
   t: nextTheme,
   l: () => document.querySelector("[data-live]")?.click(),

@@ -1,6 +1,7 @@
 // The command palette: Ctrl-K, Cmd-K or the search in the navigation. Pages and
 // actions are matched here; everything else is asked for at data-find. The focus
 // stays in the field, and the chosen option is its active descendant.
+import { showKeys } from "./keys.js";
 import { theme, setTheme } from "./toggle.js";
 
 const wait = 120; // ms between the last key and the request
@@ -274,7 +275,7 @@ function here() {
   const list = ["light", "dark", "system"].filter((name) => name !== theme()).map((name) => ({
     title: "Theme: " + name, words: "colours mode appearance", icon: { light: "sun", dark: "moon", system: "monitor" }[name], act: () => setTheme(name),
   }));
-  list.push({ title: "Keyboard shortcuts", words: "keys help", icon: "keyboard", keys: ["?"], act: () => document.getElementById("shortcuts")?.showModal() });
+  list.push({ title: "Keyboard shortcuts", words: "keys help", icon: "keyboard", keys: ["?"], act: showKeys });
   const signOut = document.querySelector('form[action="/sign-out"]');
   if (signOut) list.push({ title: "Sign out", words: "log out leave", icon: "log-out", act: () => signOut.requestSubmit() });
   return list;

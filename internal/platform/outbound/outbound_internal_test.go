@@ -1,4 +1,4 @@
-package webhook
+package outbound
 
 import (
 	"bufio"
@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 )
 
@@ -173,7 +172,7 @@ func TestANameThatChangesItsMeaningGainsNothing(t *testing.T) {
 	t.Cleanup(inside.Close)
 	c := New(Config{Lookup: names(map[string][]string{"rebind.example": {"127.0.0.1"}})})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(inside.URL, "http://"))
-	r := c.Send(t.Context(), &notify.Message{ID: "1", Address: "http://rebind.example:" + port, Sent: time.Now()})
+	r := c.Post(t.Context(), Request{URL: "http://rebind.example:" + port})
 	if r.Fault != delivery.Blocked || hits.Load() != 0 || !strings.Contains(r.Error, "BELFRY_ALLOW_NETWORKS") ||
 		strings.Contains(r.Error, "127.0.0.1") {
 		t.Errorf("%+v after %d requests", r, hits.Load())
@@ -190,7 +189,7 @@ func TestRedirectsAreNotFollowedAndProxiesNotAsked(t *testing.T) {
 	}))
 	t.Cleanup(from.Close)
 	c := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	r := c.Send(t.Context(), &notify.Message{ID: "1", Address: from.URL, Sent: time.Now()})
+	r := c.Post(t.Context(), Request{URL: from.URL})
 	if r.Status != 307 || hits.Load() != 0 {
 		t.Errorf("%+v, %d requests at the target", r, hits.Load())
 	}
@@ -229,7 +228,7 @@ func TestFaultsAreDistinguished(t *testing.T) {
 			patience = 200 * time.Millisecond
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		if r := c.Send(ctx, &notify.Message{ID: "1", Address: x.url, Sent: time.Now()}); r.Fault != x.want || r.Error == "" {
+		if r := c.Post(ctx, Request{URL: x.url}); r.Fault != x.want || r.Error == "" {
 			t.Errorf("%s: fault %d %q, want %d", x.url, r.Fault, r.Error, x.want)
 		}
 		cancel()
@@ -243,7 +242,7 @@ func TestEveryFaultHasItsOwnReason(t *testing.T) {
 	t.Cleanup(plain.Close)
 	c := New(Config{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	send := func(url string) delivery.Result {
-		return c.Send(t.Context(), &notify.Message{ID: "1", Address: url, Sent: time.Now()})
+		return c.Post(t.Context(), Request{URL: url})
 	}
 	if r := send("https" + strings.TrimPrefix(plain.URL, "http")); r.Fault != delivery.BadTLS ||
 		!strings.Contains(r.Error, "plain HTTP") {
@@ -303,7 +302,7 @@ func TestTheRequestLineHasNoRawBytes(t *testing.T) {
 		"/hook?a=100%&b={\"x\"}|<>^`": "/hook?a=100%25&b=%7B%22x%22%7D%7C%3C%3E%5E%60",
 		"/hook":                       "/hook",
 	} {
-		r := c.Send(t.Context(), &notify.Message{ID: "1", Address: "http://" + l.Addr().String() + written, Sent: time.Now()})
+		r := c.Post(t.Context(), Request{URL: "http://" + l.Addr().String() + written})
 		if r.Status != 204 {
 			t.Fatalf("%s: %+v", written, r)
 		}

@@ -1,0 +1,83 @@
+package notify
+
+import (
+	"context"
+
+	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/errs"
+	"github.com/belfryhq/belfry/internal/platform/web"
+)
+
+// PagerDutyCreate is a service of PagerDuty as it is connected.
+type PagerDutyCreate struct {
+	Name       string `json:"name" minLength:"1" maxLength:"255"`
+	RoutingKey string `json:"routing_key" maxLength:"100" doc:"Integration key of an integration \"Events API v2\" of the service; never returned"`
+	URL        string `json:"url,omitempty" maxLength:"2048" doc:"Of another region, such as https://events.eu.pagerduty.com/v2/enqueue, or of a compatible receiver"`
+}
+
+type pagerDutyIn struct {
+	Body PagerDutyCreate
+}
+
+// PagerDutyPath names a PagerDuty service in a path.
+type PagerDutyPath struct {
+	ServiceID string `path:"service_id" maxLength:"64"`
+}
+
+func (n *Feature) registerPagerDuty(api *web.API) {
+	const base = apiBase + "/destinations/pagerduty"
+	web.Get(api, web.Op{
+		Path:       base,
+		ID:         "list-pagerduty-services",
+		Tag:        tag,
+		Summary:    "List PagerDuty services",
+		Permission: account.NotificationsRead,
+	}, func(ctx context.Context, _ *struct{}) ([]PagerDutyService, error) {
+		return n.PagerDutyServices(ctx, web.Account(ctx).ID)
+	})
+	web.Post(api, web.Op{
+		Path:       base,
+		ID:         "create-pagerduty-service",
+		Errors:     []errs.Code{errs.CodeLimit},
+		Tag:        tag,
+		Summary:    "Connect a PagerDuty service",
+		Permission: account.NotificationsWrite,
+		Idempotent: true,
+		Description: "A change event is sent first, which pages nobody, and must be accepted. The routing key of a " +
+			"service cannot be changed: PagerDuty joins the start and the end of an alert only under one key.",
+	}, func(ctx context.Context, in *pagerDutyIn) (PagerDutyService, error) {
+		return n.CreatePagerDuty(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body)
+	})
+	web.Delete(api, web.Op{
+		Path:       base,
+		ID:         "delete-pagerduty-services",
+		Errors:     []errs.Code{errs.CodeStateConflict},
+		Tag:        tag,
+		Summary:    "Delete all PagerDuty services",
+		Permission: account.NotificationsWrite,
+	}, func(ctx context.Context, _ *struct{}) (Identified, error) {
+		accountID := web.Account(ctx).ID
+		return Identified{accountID}, n.DeleteAllPagerDuty(ctx, web.CurrentPrincipal(ctx), accountID)
+	})
+	web.Delete(api, web.Op{
+		Path:       base + "/{service_id}",
+		ID:         "delete-pagerduty-service",
+		Errors:     []errs.Code{errs.CodeStateConflict},
+		Tag:        tag,
+		Summary:    "Delete a PagerDuty service",
+		Permission: account.NotificationsWrite,
+	}, func(ctx context.Context, in *PagerDutyPath) (Identified, error) {
+		err := n.DeletePagerDuty(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.ServiceID)
+		return Identified{in.ServiceID}, err
+	})
+	web.Post(api, web.Op{
+		Path:        base + "/{service_id}/test",
+		ID:          "send-pagerduty-test",
+		Tag:         tag,
+		Summary:     "Send a test event to a PagerDuty service",
+		Permission:  account.NotificationsWrite,
+		Description: "Sends a change event now, which pages nobody, and returns the attempt with the response.",
+	}, func(ctx context.Context, in *PagerDutyPath) (Attempt, error) {
+		return n.testDestination(ctx, web.Account(ctx).ID, KindPagerDuty, in.ServiceID)
+	})
+}

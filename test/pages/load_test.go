@@ -1,0 +1,118 @@
+package pages_test
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/belfryhq/belfry/test/browser"
+)
+
+// Bounds of a page's first visit with an empty cache, and of the next ones. Times are printed and not asserted.
+const (
+	mostRequests = 36 // of which about 25 are modules of scripts
+	mostBytes    = 256 << 10
+	mostAgain    = 3 // the page, and parts that it asks for: files are kept for good
+)
+
+// load is what a page cost.
+type load struct {
+	page     shown
+	requests int
+	bytes    int64
+	again    int       // requests of the second visit
+	times    []float64 // milliseconds until the load event, of the later visits
+}
+
+const timing = `(() => {
+	const n = performance.getEntriesByType("navigation")[0];
+	return JSON.stringify([n.responseStart, n.loadEventEnd]);
+})()`
+
+// TestTheLoadOfEveryPage counts requests and bytes of every page, and writes build/pages/load.md.
+func TestTheLoadOfEveryPage(t *testing.T) {
+	b := browser.Start(t)
+	i := install(t)
+	w := newWalker(t, b, i)
+	var loads []load
+	for _, p := range i.pages() {
+		w.b.ForgetFiles()
+		w.open(p, state{1400, "light"})
+		one := load{page: p}
+		for _, r := range w.traffic.Requests() {
+			if strings.HasPrefix(r.URL, "http") {
+				one.requests++
+				one.bytes += r.Bytes
+			}
+		}
+		for range 3 {
+			w.open(p, state{1400, "light"})
+			if one.again == 0 {
+				for _, r := range w.traffic.Requests() {
+					if strings.HasPrefix(r.URL, "http") && r.Bytes > 0 {
+						one.again++
+					}
+				}
+			}
+			var at []float64
+			if err := json.Unmarshal([]byte(w.b.Evaluate(timing)), &at); err != nil {
+				t.Fatal(err)
+			}
+			one.times = append(one.times, at[1])
+		}
+		if one.requests > mostRequests || one.bytes > mostBytes || one.again > mostAgain {
+			t.Errorf("%s (%s): %d requests and %d bytes at the first visit, %d requests at the next; at most %d, %d, %d",
+				p.name, p.path, one.requests, one.bytes, one.again, mostRequests, mostBytes, mostAgain)
+		}
+		loads = append(loads, one)
+	}
+	table := tableOf(loads)
+	if err := os.MkdirAll(output, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(output, "load.md"), []byte(table), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + table)
+}
+
+// tableOf is the report: all visits together, the slowest pages, and each page.
+func tableOf(loads []load) string {
+	var all []float64
+	for n := range loads {
+		slices.Sort(loads[n].times)
+		all = append(all, loads[n].times...)
+	}
+	slices.Sort(all)
+	slices.SortFunc(loads, func(a, b load) int { return cmp.Compare(percentile(b.times, 100), percentile(a.times, 100)) })
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d pages, %d visits after the first; %d CPUs, load %s. Until the load event: p50 %.0f ms, p95 %.0f ms, "+
+		"p99 %.0f ms.\n\n", len(loads), len(all), runtime.NumCPU(), machineLoad(), percentile(all, 50),
+		percentile(all, 95), percentile(all, 99))
+	b.WriteString("| page, the slowest first | requests | KiB | again | median ms | slowest ms |\n|---|---|---|---|---|---|\n")
+	for _, l := range loads {
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %.0f | %.0f |\n", l.page.name, l.requests, l.bytes>>10, l.again,
+			percentile(l.times, 50), percentile(l.times, 100))
+	}
+	return b.String()
+}
+
+// percentile is that of a sorted list.
+func percentile(sorted []float64, p int) float64 {
+	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
+}
+
+func machineLoad() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
+}
