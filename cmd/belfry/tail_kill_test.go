@@ -115,7 +115,8 @@ var formatLines = map[string]func(at time.Time, n, status int) string{
 			at.Format("2006-01-02T15:04:05.000000Z"), status, status, n)
 	},
 	"cloudfront": func(at time.Time, n, status int) string {
-		return fmt.Sprintf("{\"date\":%q,\"time\":%q,\"sc-status\":\"%d\",\"x-host-header\":\"shop.example\",\"cs-uri-stem\":\"/%d\"}\n",
+		return fmt.Sprintf("{\"date\":%q,\"time\":%q,\"sc-status\":\"%d\","+
+			"\"x-host-header\":\"shop.example\",\"cs-uri-stem\":\"/%d\"}\n",
 			at.Format("2006-01-02"), at.Format("15:04:05"), status, n)
 	},
 }

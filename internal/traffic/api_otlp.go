@@ -106,8 +106,8 @@ func (m *metricBatch) readOTLP(ctx context.Context, in *collector.ExportMetricsS
 		resource := attributesOf(r.GetResource().GetAttributes())
 		for _, scope := range r.GetScopeMetrics() {
 			for _, metric := range scope.GetMetrics() {
-				unit, known := otlpMetrics[metric.GetName()]
-				if !known {
+				unit, counts := otlpMetrics[metric.GetName()]
+				if !counts {
 					continue
 				}
 				switch metric.GetUnit() {

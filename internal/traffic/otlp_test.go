@@ -22,7 +22,7 @@ import (
 )
 
 // otlp sends metrics in JSON to account a, and returns the answer.
-func (w *world) otlp(token, body string, headers ...string) (status int, text string) {
+func (w *world) otlp(token, body string, headers ...string) (status int, answered string) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), "POST",
 		w.http.URL+"/client/v4/accounts/"+w.a+"/traffic/otlp/v1/metrics", strings.NewReader(body))
@@ -39,11 +39,11 @@ func (w *world) otlp(token, body string, headers ...string) (status int, text st
 		w.t.Fatal(err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
+	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return res.StatusCode, string(answer)
+	return res.StatusCode, string(text)
 }
 
 // histogram is a request with one histogram of shop.example; a point is "start at count b1 b2 b3" with
@@ -51,16 +51,18 @@ func (w *world) otlp(token, body string, headers ...string) (status int, text st
 func histogram(temporality int, status string, points ...string) string {
 	var list []string
 	for _, p := range points {
-		var from, at, count, a, b, c int
-		if _, err := fmt.Sscan(p, &from, &at, &count, &a, &b, &c); err != nil {
+		var from, at, n, a, b, c int
+		if _, err := fmt.Sscan(p, &from, &at, &n, &a, &b, &c); err != nil {
 			panic(err)
 		}
-		list = append(list, fmt.Sprintf(`{"startTimeUnixNano":"%d","timeUnixNano":"%d","count":"%d","bucketCounts":["%d","%d","%d"],`+
-			`"explicitBounds":[0.1,0.5],"attributes":[%s{"key":"http.route","value":{"stringValue":"/pay"}}]}`,
+		list = append(list, fmt.Sprintf(`{"startTimeUnixNano":"%d","timeUnixNano":"%d","count":"%d",`+
+			`"bucketCounts":["%d","%d","%d"],"explicitBounds":[0.1,0.5],`+
+			`"attributes":[%s{"key":"http.route","value":{"stringValue":"/pay"}}]}`,
 			start.Add(time.Duration(from)*time.Second).UnixNano(), start.Add(time.Duration(at)*time.Second).UnixNano(),
-			count, a, b, c, status))
+			n, a, b, c, status))
 	}
-	return `{"resourceMetrics":[{"resource":{"attributes":[{"key":"belfry.zone","value":{"stringValue":"shop.example"}}]},` +
+	return `{"resourceMetrics":[{"resource":{"attributes":[{"key":"belfry.zone",` +
+		`"value":{"stringValue":"shop.example"}}]},` +
 		`"scopeMetrics":[{"metrics":[{"name":"http.server.request.duration","unit":"s","histogram":{` +
 		fmt.Sprintf(`"aggregationTemporality":%d,"dataPoints":[%s]}},`, temporality, strings.Join(list, ",")) +
 		`{"name":"process.cpu.time","sum":{}}]}]}]}`
@@ -98,7 +100,8 @@ func TestHistogramsOfOpenTelemetryAreCountedByTheirDifferences(t *testing.T) {
 			{"a late point", histogram(cumulative, statusIs(200), "100 230 14 7 4 3"), "{}"},
 			{"it began again", histogram(cumulative, statusIs(200), "300 340 3 3 0 0"), "{}"},
 			{"without a start, by its values", histogram(cumulative, statusIs(200), "300 400 1 1 0 0"), "{}"},
-			{"an old counter", histogram(cumulative, statusIs(404), "-4000 60 1000 1000 0 0"), "1 counters were seen for the first"},
+			{"an old counter", histogram(cumulative, statusIs(404), "-4000 60 1000 1000 0 0"),
+				"1 counters were seen for the first"},
 			{"after a long time", histogram(cumulative, statusIs(404), "-4000 7260 1004 1004 0 0"), "{}"},
 		} {
 			if status, text := w.otlp("writer", c.body); status != 200 || !strings.Contains(text, c.say) {
@@ -133,20 +136,19 @@ func TestLatencyIsCountedByTheBoundsThatAreThresholds(t *testing.T) {
 func TestPointsThatCannotBeCountedAreRejectedWithTheReason(t *testing.T) {
 	w := newWorld(t, "", 1)
 	year := fmt.Sprint(370 * 24 * 3600)
+	one := histogram(deltaTemporality, "", "-10 0 1 1 0 0")
 	for _, c := range []struct{ name, body, say string }{
 		{"a year ago", histogram(deltaTemporality, "", "-"+year+" -"+year+" 1 1 0 0"), "the oldest accepted"},
 		{"in a year", histogram(deltaTemporality, "", "0 "+year+" 1 1 0 0"), "ahead of the server's clock"},
 		{"the start is behind the end", histogram(deltaTemporality, "", "10 0 1 1 0 0"), "behind its time"},
 		{"too long", histogram(deltaTemporality, "", "-180000 0 1 1 0 0"), "more than two days"},
 		{"buckets of another sum", histogram(deltaTemporality, "", "-10 0 9 1 1 1"), "its count is 9"},
-		{"an absurd count", histogram(deltaTemporality, "", "-10 0 4000000000000 4000000000000 0 0"), "more than 1000000000000"},
+		{"an absurd count", histogram(deltaTemporality, "", "-10 0 4000000000000 4000000000000 0 0"),
+			"more than 1000000000000"},
 		{"no temporality", histogram(0, "", "-10 0 1 1 0 0"), "no aggregation temporality"},
-		{"a bound that is no number", strings.Replace(histogram(deltaTemporality, "", "-10 0 1 1 0 0"), "[0.1,", `["NaN",`, 1),
-			"do not rise"},
-		{"no property", strings.Replace(histogram(deltaTemporality, "", "-10 0 1 1 0 0"), "belfry.zone", "other", 1),
-			"names no property"},
-		{"a property that cannot be", strings.Replace(histogram(deltaTemporality, "", "-10 0 1 1 0 0"), "shop.example", "a b", 1),
-			"is not known"},
+		{"a bound that is no number", strings.Replace(one, "[0.1,", `["NaN",`, 1), "do not rise"},
+		{"no property", strings.Replace(one, "belfry.zone", "other", 1), "names no property"},
+		{"a property that cannot be", strings.Replace(one, "shop.example", "a b", 1), "is not known"},
 	} {
 		status, text := w.otlp("writer", c.body)
 		if status != 200 || !strings.Contains(text, `"rejectedDataPoints":"1"`) || !strings.Contains(text, c.say) {
@@ -208,6 +210,7 @@ func TestTheExporterOfOpenTelemetryIsUnderstood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "") // the servers of this test must not export their own traces there
 		provider := sdk.NewMeterProvider(
 			sdk.WithReader(sdk.NewPeriodicReader(exporter, sdk.WithInterval(time.Hour))),
 			sdk.WithResource(resource.NewSchemaless(attribute.String("service.name", "shop.example"))))

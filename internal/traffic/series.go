@@ -204,7 +204,10 @@ func (b *batch) lockSource(ctx context.Context, tx *db.Tx, source digestOf, now 
 		return nil, err
 	}
 	state := sourceState{}
-	return state, json.Unmarshal(text, &state)
+	if err := json.Unmarshal(text, &state); err != nil {
+		return nil, fmt.Errorf("series of a source of account %s: %w", b.from.Account, err)
+	}
+	return state, nil
 }
 
 // addDifference adds the counts of a difference: availability, and latency by the
