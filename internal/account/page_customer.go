@@ -142,7 +142,8 @@ func (a Listed) hub(v *page.Visit) ui.Hub {
 		last,
 	}}
 	if !a.ClosedOn.IsZero() {
-		group.Properties = append(group.Properties, ui.Property{Label: "Closed", At: a.ClosedOn.Time, Note: "by " + a.ClosedBy})
+		closed := ui.Property{Label: "Closed", At: a.ClosedOn.Time, Note: "by " + a.ClosedBy}
+		group.Properties = append(group.Properties, closed)
 	}
 	h.Properties = []ui.PropertyGroup{group}
 	if !v.Can(AccountsWrite) {

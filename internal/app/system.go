@@ -136,7 +136,7 @@ func (a *App) readDatabases(ctx context.Context, s *system) error {
 }
 
 // addConsumer adds up the partitions of a consumer by topic.
-func (s *system) addConsumer(name string, partitions []bus.Health) {
+func (s *system) addConsumer(name string, health []bus.Health) {
 	order := []bus.State{bus.OK, bus.Lagging, bus.AheadOf, bus.NoMembers, bus.Stalled}
 	worse := func(a, b bus.State) bool {
 		rank := func(state bus.State) int {
@@ -150,7 +150,7 @@ func (s *system) addConsumer(name string, partitions []bus.Health) {
 		return rank(a) > rank(b)
 	}
 	at := map[string]int{}
-	for _, h := range partitions {
+	for _, h := range health {
 		i, known := at[h.Topic]
 		if !known {
 			i = len(s.Consumers)
@@ -202,17 +202,17 @@ func (a *App) gauges() (gaugeSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := gaugeSet{}
+	all := gaugeSet{}
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
 			value := m.GetGauge().GetValue()
-			set[family.GetName()] += value
+			all[family.GetName()] += value
 			for _, label := range m.GetLabel() {
-				set[family.GetName()+" "+label.GetName()+"="+label.GetValue()] += value
+				all[family.GetName()+" "+label.GetName()+"="+label.GetValue()] += value
 			}
 		}
 	}
-	return set, nil
+	return all, nil
 }
 
 func seconds(s float64) time.Duration {

@@ -24,8 +24,10 @@ products:
 		e["resource"] = object{"product": "shop", "type": "setting", "id": "x"}
 		return e
 	}
-	s.append(s.account("A"), auditEvent("1", "ana", ago(3)), auditEvent("2", "ana", ago(3)), auditEvent("s", "ana", shop(3)))
-	s.append(s.account("B"), auditEvent("1", "bo", ago(3)), auditEvent("2", "bo", ago(5)), auditEvent("old", "bo", ago(30)))
+	s.append(s.account("A"), auditEvent("1", "ana", ago(3)), auditEvent("2", "ana", ago(3)),
+		auditEvent("s", "ana", shop(3)))
+	s.append(s.account("B"), auditEvent("1", "bo", ago(3)), auditEvent("2", "bo", ago(5)),
+		auditEvent("old", "bo", ago(30)))
 	s.signIn("").Get("/console/producers/"+team).Expect(200).Says("4 in 14 days, in all accounts",
 		now.AddDate(0, 0, -3).Format("2 January")+": 3", now.AddDate(0, 0, -5).Format("2 January")+": 1")
 }

@@ -280,10 +280,10 @@ func (p *pages) fillFilters(data *explorerPage, s state) error {
 
 // toggles are the switches next to the filters.
 func toggles(s state, q url.Values) []ui.Link {
-	people := ui.Link{Label: "People only", Icon: "user", Href: ui.With(s.Request.URL, "actor_type", "user")}
+	only := ui.Link{Label: "People only", Icon: "user", Href: ui.With(s.Request.URL, "actor_type", "user")}
 	if q.Get("actor_type") == "user" {
-		people.Current = true
-		people.Href = ui.With(s.Request.URL, "actor_type", "")
+		only.Current = true
+		only.Href = ui.With(s.Request.URL, "actor_type", "")
 	}
 	reads := ui.Link{Label: "Show reads", Icon: "eye-off", Href: ui.With(s.Request.URL, "views", "shown")}
 	if s.views {
@@ -291,7 +291,7 @@ func toggles(s state, q url.Values) []ui.Link {
 		reads.Icon = "eye"
 		reads.Href = ui.With(s.Request.URL, "views", "")
 	}
-	return []ui.Link{people, reads}
+	return []ui.Link{only, reads}
 }
 
 // untaught reports whether no product has sent an event yet: the record holds

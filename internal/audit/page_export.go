@@ -136,7 +136,9 @@ func (p *pages) fillWhich(data *exportPage, s state) error {
 	if list.Size, err = p.reader.Size(s.Context(), s.Account); err != nil {
 		return err
 	}
-	p.fillFilters(&list, s)
+	if err := p.fillFilters(&list, s); err != nil {
+		return err
+	}
 	data.Filters = list.Filters
 	var m *matched
 	if s.filtered() {
@@ -148,7 +150,8 @@ func (p *pages) fillWhich(data *exportPage, s state) error {
 	}
 	data.Which = list.exported(s, m)
 	if m != nil && m.More {
-		data.Which = strings.ToUpper(m.String()[:1]) + m.String()[1:] + " " + strings.ToLower(data.Which[:1]) + data.Which[1:]
+		number := m.String()
+		data.Which = strings.ToUpper(number[:1]) + number[1:] + " " + strings.ToLower(data.Which[:1]) + data.Which[1:]
 	}
 	return nil
 }

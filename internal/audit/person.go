@@ -123,7 +123,7 @@ func (f *Feature) samePerson(ctx context.Context, accountID string, filters []re
 	if f.sources.Members == nil || !slices.ContainsFunc(filters, isActor) {
 		return filters, nil
 	}
-	census, err := f.search.censusOf(ctx, accountID)
+	known, err := f.search.censusOf(ctx, accountID)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (f *Feature) samePerson(ctx context.Context, accountID string, filters []re
 		}
 		var values []string
 		for _, id := range c.Values {
-			for _, same := range census.people.sameAs(id) {
+			for _, same := range known.people.sameAs(id) {
 				if !slices.Contains(values, same) {
 					values = append(values, same)
 				}

@@ -124,7 +124,12 @@ func (q *Queue) List(
 	if after == (web.Keyset{}) {
 		after.At = math.MaxInt64
 	}
-	args := []any{accountID, after.At, after.ID, limit}
+	args := []any{
+		accountID,
+		after.At,
+		after.ID,
+		limit,
+	}
 	marks := make([]string, len(kinds))
 	for i, kind := range kinds {
 		args = append(args, kind)

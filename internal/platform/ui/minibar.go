@@ -101,9 +101,11 @@ func columnsHTML(c Columns) template.HTML {
 	const step, width = 6.0, 4.5
 	height := 32.0
 	class := "columns-bar"
+	role := "img"
 	if c.Tall {
 		height = 120
 		class += " tall"
+		role = "group" // an image may have no links inside
 	}
 	top := 0.0
 	for _, column := range c.Columns {
@@ -111,10 +113,6 @@ func columnsHTML(c Columns) template.HTML {
 	}
 
 	var b strings.Builder
-	role := "img"
-	if slices.ContainsFunc(c.Columns, func(column Column) bool { return safeURL(column.Href) }) {
-		role = "group" // a picture has no links
-	}
 	fmt.Fprintf(&b, `<svg class="%s" viewBox="0 0 %.1f %.0f" preserveAspectRatio="none" role="%s"`,
 		class, float64(len(c.Columns))*step, height, role)
 	fmt.Fprintf(&b, ` aria-label="%s">`, html.EscapeString(c.words()))
