@@ -1,5 +1,5 @@
-// Command soak puts a stated load on one server for a long time and prints, for each interval, what the server uses: memory,
-// descriptors, goroutines, disk. Each must be flat at the end; one that still grows is a leak, or has no bound.
+// Command soak puts a stated load on one server for a long time and prints, for each interval, what the server uses:
+// memory, descriptors, goroutines, disk. Each must be flat at the end; one that still grows is a leak, or has no bound.
 //
 //	go run ./bench/soak               ten minutes
 //	go run ./bench/soak -minutes 60   an hour

@@ -192,7 +192,9 @@ func (f *Feature) View(ctx context.Context, by *web.Principal, accountID, viewID
 }
 
 // DeleteView deletes a view of a principal, or a shared one, and returns it.
-func (f *Feature) DeleteView(ctx context.Context, by *web.Principal, accountID, viewID string) (v SavedView, err error) {
+func (f *Feature) DeleteView(
+	ctx context.Context, by *web.Principal, accountID, viewID string,
+) (v SavedView, err error) {
 	err = f.change(ctx, func(tx *db.Tx) error {
 		if v, err = loadView(ctx, tx, by, accountID, viewID); err != nil {
 			return err

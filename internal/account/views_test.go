@@ -139,7 +139,8 @@ func TestTheBarOfAListSavesAndDeletesViews(t *testing.T) {
 		again.Submit("Save the view", "name", "Live 2").RedirectsTo(list)
 	})
 	s.Run("others see shared views only", func() {
-		ben.Get(base+"/properties").Expect(200).Says("&lt;b&gt;Live").Lacks("Live 2", "For everyone in the account", "/delete")
+		ben.Get(base+"/properties").Expect(200).Says("&lt;b&gt;Live").
+			Lacks("Live 2", "For everyone in the account", "/delete")
 		href := ana.Get(list).Find(`action="(` + base + `/views/[0-9a-f]{32}/delete)"`)
 		ben.Get(href).Expect(200).Says("Everyone in the account")
 		ben.Post(href).Expect(403)

@@ -42,7 +42,11 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 		"body_template": `{"title": "{{headline}}", "failed": {{data.failed}}}`,
 		"alert_type":    "shop_payment_provider_down",
 	}})
-	service := object{"name": "Payments", "routing_key": "R0123456789ABCDEFGHIJKLMNOPQRSTU", "url": receiver + "/v2/enqueue"}
+	service := object{
+		"name":        "Payments",
+		"routing_key": "R0123456789ABCDEFGHIJKLMNOPQRSTU",
+		"url":         receiver + "/v2/enqueue",
+	}
 	connected := r.id(r.do("create-pagerduty-service", input{path: one, body: service}))
 	r.do("list-pagerduty-services", input{path: one})
 	r.do("send-pagerduty-test", input{path: []string{s.account, connected}})

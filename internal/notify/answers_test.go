@@ -59,9 +59,15 @@ func TestTheTableOfAnswers(t *testing.T) {
 		{"slack", channeltest.Answer{Status: 404, Body: "no_service"}, "failed", "disabled", "no_service", 0},
 		{"slack", channeltest.Answer{Status: 404, Body: "page"}, "waiting", "ok", "404", 5 * time.Second},
 		{"slack", channeltest.Answer{Status: 410, Body: "channel_is_archived"}, "failed", "disabled", "archived", 0},
-		{"slack", channeltest.Answer{Status: 403, Body: "action_prohibited"}, "waiting", "ok", "administrator", 5 * time.Second},
+		{
+			"slack", channeltest.Answer{Status: 403, Body: "action_prohibited"},
+			"waiting", "ok", "administrator", 5 * time.Second,
+		},
 		{"slack", channeltest.Answer{Status: 429, Body: "rate_limited", Header: retryLater}, "waiting", "ok", "", later},
-		{"gchat", channeltest.Answer{Status: 404, Body: `{"error":{"status":"NOT_FOUND"}}`}, "failed", "disabled", "space", 0},
+		{
+			"gchat", channeltest.Answer{Status: 404, Body: `{"error":{"status":"NOT_FOUND"}}`},
+			"failed", "disabled", "space", 0,
+		},
 		{"discord", channeltest.Answer{Status: 404, Body: `{"code": 10015}`}, "failed", "disabled", "deleted", 0},
 		{"discord", channeltest.Answer{Status: 404}, "waiting", "ok", "404", 5 * time.Second},
 		{"mattermost", channeltest.Answer{Status: 400, Body: `{"id":"web.incoming_webhook.invalid.app_error"}`},

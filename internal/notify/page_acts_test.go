@@ -67,7 +67,8 @@ func TestListsAreFilteredAndActOnChosenRows(t *testing.T) {
 		Expect(200).Says("No delivery matches")
 	s.post("/notifications/deliveries/replay", "id", id, "act", "replay").Expect(200).
 		Says("1 message goes out again at once, to Shop &lt;hook&gt;")
-	s.post("/notifications/deliveries/replay", "id", id, "act", "replay", "confirmed", "yes").RedirectsTo(s.base + "/notifications/deliveries")
+	s.post("/notifications/deliveries/replay", "id", id, "act", "replay", "confirmed", "yes").
+		RedirectsTo(s.base + "/notifications/deliveries")
 	s.post("/notifications/deliveries/replay", "act", "replay").Expect(409)
 
 	policyID := policy[strings.LastIndexByte(policy, '/')+1:]

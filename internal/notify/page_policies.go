@@ -187,7 +187,8 @@ func (l *policyList) filter(policies []Policy) ([]Policy, error) {
 			return nil, err
 		}
 		texts := append(l.toNames(&one), one.Description, one.AlertType, l.titles.of(one.AlertType))
-		if v.Passes("state", policyState(&one)) && v.Passes("type", one.AlertType) && v.Passes("to", destinationIDs(&one)...) &&
+		if v.Passes("state", policyState(&one)) && v.Passes("type", one.AlertType) &&
+			v.Passes("to", destinationIDs(&one)...) &&
 			v.Passes("zone", reached...) && feature.Searched(v.Query("q"), one.ID, one.Name, texts...) {
 			rows = append(rows, one)
 		}

@@ -159,7 +159,8 @@ func (p *pages) webhookChanged(v *page.Visit, f *webhookForm) error {
 	return v.Redirect(f.Hook.Href, "webhook-changed")
 }
 
-// webhookEnabled leads to the replay of the messages that were not delivered since the webhook stopped, if there are any.
+// webhookEnabled leads to the replay of the messages that were not delivered since the webhook stopped, if there are
+// any.
 func (p *pages) webhookEnabled(v *page.Visit, f *webhookForm) error {
 	if v.Can(account.DeliveriesReplay) && p.Jobs != nil && !f.Hook.StateAt.IsZero() {
 		missed := replayInput{

@@ -60,8 +60,8 @@ func (n *Feature) alerts(
 	return list, err
 }
 
-// list is the query of a part of the list. The sort orders without an index rank the keys of the newest alerts first, so
-// that only the rows of this part are read whole.
+// list is the query of a part of the list. The sort orders without an index rank the keys of the newest alerts first,
+// so that only the rows of this part are read whole.
 func (f *alertFilter) list(after web.Keyset, limit int) (text string, args []any) {
 	where, args := f.where()
 	rank, sorted := ranks[f.sort]

@@ -298,11 +298,13 @@ func TestASummaryCountsByFaultFieldAndProductOverADay(t *testing.T) {
 		if err != nil || next == nil || len(page) != 2 || page[0].EventID != "4" {
 			t.Fatalf("%+v %v %v", page, next, err)
 		}
-		if page, next, err = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Codes: []int{1103}},
+		if page, next, err = w.r.ListRejects(
+			t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Codes: []int{1103}},
 			*next, 2); err != nil || next != nil || len(page) != 1 {
 			t.Errorf("%+v %v %v", page, next, err)
 		}
-		if page, _, _ = w.r.ListRejects(t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Products: []string{"dns"}},
+		if page, _, _ = w.r.ListRejects(
+			t.Context(), producer.Rejects{Team: team}, producer.RejectFilter{Products: []string{"dns"}},
 			producer.RejectPlace{}, 2); len(page) != 0 {
 			t.Errorf("%+v", page)
 		}

@@ -187,9 +187,8 @@ func (f *Feature) rejectCauses(
 // rejectTeams are the teams of the stored refused events of an owner, by id.
 func (f *Feature) rejectTeams(ctx context.Context, of Rejects, limit int) (ids []string, err error) {
 	where, args := RejectFilter{NotTeams: []string{""}}.where(of)
-	scan := func(row db.Row) (id string, err error) { return id, row.Scan(&id) }
 	err = f.db.View(ctx, func(tx *db.Tx) error {
-		ids, err = db.Collect(ctx, tx, scan, `SELECT DISTINCT team FROM reject`+where+` ORDER BY team LIMIT `+
+		ids, err = db.Collect(ctx, tx, db.ScanText, `SELECT DISTINCT team FROM reject`+where+` ORDER BY team LIMIT `+
 			db.Parameters(&args, []int{limit}), args...)
 		return err
 	})

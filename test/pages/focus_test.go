@@ -23,7 +23,8 @@ const watchFocus = `(() => {
 			return s.outlineStyle !== "none" && parseFloat(s.outlineWidth) >= 1 || s.boxShadow !== "none";
 		};
 		const ring = ringed(target) || target.matches("main, [tabindex='-1']") ||
-			target.matches("input, select, textarea") && (ringed(target.parentElement) || ringed(target.nextElementSibling ?? target));
+			target.matches("input, select, textarea") &&
+				(ringed(target.parentElement) || ringed(target.nextElementSibling ?? target));
 		stops.push([target, ring]);
 	});
 	document.activeElement?.blur();
@@ -46,7 +47,8 @@ const judged = `(() => {
 	for (let i = 1; i < stops.length; i++) {
 		const [a, b] = [stops[i - 1][0], stops[i][0]];
 		if (a.closest("main") === null || b.closest("main") === null) continue;
-		if (a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_PRECEDING && a !== stops.at(-1)[0] && b !== list[0] && !a.contains(b))
+		if (a.compareDocumentPosition(b) & Node.DOCUMENT_POSITION_PRECEDING && a !== stops.at(-1)[0] && b !== list[0] &&
+			!a.contains(b))
 			faults.push("Tab goes back from " + show(a) + " to " + show(b));
 	}
 	return [...new Set(faults)].slice(0, 5).join("\n");
@@ -59,7 +61,8 @@ const updated = `(async () => {
 	const parts = [...document.querySelectorAll("[hx-trigger]")].filter((e) => /every/.test(e.getAttribute("hx-trigger")));
 	for (const part of parts) {
 		if (!part.isConnected || !part.checkVisibility()) continue;
-		const inside = [...part.querySelectorAll("a[href], button, summary, [tabindex='0']")].find((e) => e.checkVisibility());
+		const inside = [...part.querySelectorAll("a[href], button, summary, [tabindex='0']")]
+			.find((e) => e.checkVisibility());
 		const target = inside ?? [...document.querySelectorAll("main a[href], main button")].find((e) => e.checkVisibility());
 		target?.focus({preventScroll: true});
 		const before = document.activeElement;
@@ -78,7 +81,8 @@ const updated = `(async () => {
 			faults.push("the focus goes from " + name + " to " + now?.outerHTML.slice(0, 60));
 		}
 		if (window.scrollY !== y) faults.push("the page scrolls from " + y + " to " + window.scrollY);
-		for (let e = now; e; e = e.parentElement) if (getComputedStyle(e).visibility === "hidden") faults.push("the focus is hidden");
+		for (let e = now; e; e = e.parentElement)
+			if (getComputedStyle(e).visibility === "hidden") faults.push("the focus is hidden");
 	}
 	return faults.join("\n");
 })()`
@@ -118,13 +122,17 @@ func (w *walker) escapes(p shown) {
 	w.b.Evaluate(openers)
 	for n := range 12 {
 		selector := fmt.Sprintf(`[data-opener="%d"]`, n)
-		if w.b.Evaluate(`(() => { const e = document.querySelector('`+selector+`'); e?.focus(); return e ? "yes" : ""; })()`) == "" {
+		found := w.b.Evaluate(`(() => {
+			const e = document.querySelector('` + selector + `'); e?.focus(); return e ? "yes" : "";
+		})()`)
+		if found == "" {
 			return
 		}
 		w.b.Press("Enter")
 		w.b.Press("Escape")
 		back := w.b.Evaluate(`(() => document.activeElement.matches('` + selector + `') ? "" :
-			"to " + document.activeElement.outerHTML.slice(0, 120) + " from " + document.querySelector('` + selector + `')?.outerHTML.slice(0, 120))()`)
+			"to " + document.activeElement.outerHTML.slice(0, 120) + " from " +
+				document.querySelector('` + selector + `')?.outerHTML.slice(0, 120))()`)
 		if back != "" {
 			w.t.Errorf("%s (%s): Escape does not lead back: %s", p.name, p.path, back)
 		}

@@ -335,7 +335,12 @@ func (i *installation) events() {
 func (i *installation) objectives() {
 	base := "/accounts/" + i.full
 	for n, name := range []string{"Checkout availability", "Storefront availability", "Blog availability"} {
-		i.create(base+"/slos", object{"name": name, "match": object{"zone": i.made.zones[n]}, "target": 99.9, "window": "28d"})
+		i.create(base+"/slos", object{
+			"name":   name,
+			"match":  object{"zone": i.made.zones[n]},
+			"target": 99.9,
+			"window": "28d",
+		})
 	}
 }
 

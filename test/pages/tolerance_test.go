@@ -69,7 +69,7 @@ func smoothed(picture image.Image) image.Image {
 				r, g, b, _ := picture.At(min(max(x+n, bounds.Min.X), bounds.Max.X-1), y).RGBA()
 				sum = [3]uint32{sum[0] + r, sum[1] + g, sum[2] + b}
 			}
-			out.SetNRGBA(x, y, color.NRGBA{uint8(sum[0] >> 10), uint8(sum[1] >> 10), uint8(sum[2] >> 10), 255}) //nolint:gosec
+			out.SetNRGBA(x, y, color.NRGBA{uint8(sum[0] >> 10), uint8(sum[1] >> 10), uint8(sum[2] >> 10), 255}) //nolint:gosec // means of bytes
 		}
 	}
 	return out

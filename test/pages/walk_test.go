@@ -35,8 +35,8 @@ type state struct {
 // states are the widths and themes. The theme changes on the page that is shown.
 var states = []state{{1400, "light"}, {1400, "dark"}, {800, "dark"}, {800, "light"}, {390, "light"}, {390, "dark"}}
 
-// loadsFor reports whether the page is loaded for state n. Axe runs then: in each width, since it decides the layout and
-// what is hidden, and in each theme, since it decides the colours.
+// loadsFor reports whether the page is loaded for state n. Axe runs then: in each width, since it decides the layout
+// and what is hidden, and in each theme, since it decides the colours.
 func loadsFor(n int) bool { return n == 0 || states[n-1].width != states[n].width }
 
 // walker is one tab that shows pages.
