@@ -69,7 +69,8 @@ func smoothed(picture image.Image) image.Image {
 				r, g, b, _ := picture.At(min(max(x+n, bounds.Min.X), bounds.Max.X-1), y).RGBA()
 				sum = [3]uint32{sum[0] + r, sum[1] + g, sum[2] + b}
 			}
-			out.SetNRGBA(x, y, color.NRGBA{uint8(sum[0] >> 10), uint8(sum[1] >> 10), uint8(sum[2] >> 10), 255}) //nolint:gosec // means of bytes
+			mean := func(sum uint32) uint8 { return uint8(sum >> 10) } //nolint:gosec // a mean of bytes
+			out.SetNRGBA(x, y, color.NRGBA{mean(sum[0]), mean(sum[1]), mean(sum[2]), 255})
 		}
 	}
 	return out
