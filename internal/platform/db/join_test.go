@@ -21,7 +21,7 @@ func TestAStatementRunsForManyRows(t *testing.T) {
 		err = d.Tx(t.Context(), func(tx *db.Tx) error {
 			var rows [][]any
 			for i := range n {
-				rows = append(rows, thing(i))
+				rows = append(rows, thingRow(i))
 			}
 			rows = append(rows, rows[0]) // known by then
 			collect := func(to *[]string) func(db.Row) error {
@@ -68,8 +68,8 @@ func TestAStatementRunsForManyRows(t *testing.T) {
 	})
 }
 
-// thing is a row of the table thing.
-func thing(i int) []any {
+// thingRow is a row of the table thing.
+func thingRow(i int) []any {
 	return []any{
 		fmt.Sprintf("%03d", i),
 		i,
