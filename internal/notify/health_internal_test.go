@@ -20,11 +20,11 @@ func TestASuccessIsWrittenAtOnceAfterAFailureAndElseOnceASecond(t *testing.T) {
 		h.skip(marks, now)
 		return marks
 	}
-	expect := func(when string, want int, m *destinationMark) {
+	expect := func(step string, want int, m *destinationMark) {
 		t.Helper()
 		marks := begin(m)
 		if len(marks) != want {
-			t.Errorf("%s: %d marks are written, want %d", when, len(marks), want)
+			t.Errorf("%s: %d marks are written, want %d", step, len(marks), want)
 		}
 		h.written(marks)
 	}
