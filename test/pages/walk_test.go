@@ -20,6 +20,7 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the baselines of the pictures")
+	focus  = flag.Bool("focus", false, "walk with the Tab key over every page")
 	only   = flag.String("only", "", "names of pages, with commas between; the others are left out")
 )
 
