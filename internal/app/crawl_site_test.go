@@ -10,11 +10,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/belfryhq/belfry/test/poll"
+	testsite "github.com/belfryhq/belfry/test/site"
 )
 
 // crawled is a site with two accounts: one has something of every kind, the
@@ -23,25 +23,7 @@ import (
 type crawled struct {
 	*site
 	full, bare string
-	log        *lockedBuffer
-}
-
-// lockedBuffer takes the log of a running program.
-type lockedBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log        *testsite.Log
 }
 
 // crawlRoles are the people of the crawl: a member of each role, from the one
@@ -61,7 +43,7 @@ func crawlEmail(role string) string {
 // is the one without data.
 func newCrawled(t *testing.T) *crawled {
 	t.Helper()
-	log := &lockedBuffer{}
+	log := &testsite.Log{}
 	c := &crawled{site: newSiteWith(t, log, []string{"BELFRY_ALLOW_NETWORKS", "127.0.0.0/8,::1/128"}), log: log}
 	c.full = c.account("Zeta")
 	c.bare = c.account("Alpha")

@@ -66,7 +66,7 @@ type diskState struct{ Free, Total int64 }
 // brokerState is the embedded broker's log; zero with a cluster.
 type brokerState struct{ Bytes, Limit int64 }
 
-// processState is what the process uses.
+// processState has the process's use of memory, goroutines and descriptors.
 type processState struct {
 	Memory     int64
 	Heap       int64

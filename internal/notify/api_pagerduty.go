@@ -43,7 +43,7 @@ func (n *Feature) registerPagerDuty(api *web.API) {
 		Summary:    "Connect a PagerDuty service",
 		Permission: account.NotificationsWrite,
 		Idempotent: true,
-		Description: "A change event is sent first, which pages nobody, and must be accepted. The routing key of a " +
+		Description: "A change event is sent first and must be accepted. It pages no person. The routing key of a " +
 			"service cannot be changed: PagerDuty joins the start and the end of an alert only under one key.",
 	}, func(ctx context.Context, in *pagerDutyIn) (PagerDutyService, error) {
 		return n.CreatePagerDuty(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body)
@@ -76,7 +76,7 @@ func (n *Feature) registerPagerDuty(api *web.API) {
 		Tag:         tag,
 		Summary:     "Send a test event to a PagerDuty service",
 		Permission:  account.NotificationsWrite,
-		Description: "Sends a change event now, which pages nobody, and returns the attempt with the response.",
+		Description: "Sends a change event now and returns the attempt with the response. It pages no person.",
 	}, func(ctx context.Context, in *PagerDutyPath) (Attempt, error) {
 		return n.testDestination(ctx, web.Account(ctx).ID, KindPagerDuty, in.ServiceID)
 	})

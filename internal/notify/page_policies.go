@@ -390,7 +390,7 @@ func (p *pages) actOnPolicies(v *page.Visit) error {
 	return v.Redirect(back, "policies-changed")
 }
 
-// askDeletePolicies says what the chosen policies send, and which alerts nobody will be notified of afterwards.
+// askDeletePolicies names the messages of the chosen policies, and the alerts that no policy will send afterwards.
 func (p *pages) askDeletePolicies(v *page.Visit, ids []string) error {
 	policies, err := p.Feature.Policies(v.Context(), v.Account)
 	if err != nil {

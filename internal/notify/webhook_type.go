@@ -12,7 +12,7 @@ import (
 type webhookType struct {
 	name  string
 	hosts []string // whose webhooks have the type when none is given
-	// secretURL says that whoever knows the URL can send to it.
+	// secretURL says that the URL alone gives the right to send to it.
 	secretURL bool
 }
 

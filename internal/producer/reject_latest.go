@@ -11,7 +11,7 @@ import (
 const maxScopes = 2
 
 // LatestRejects returns the newest refused events of the whole installation, for its operators. Each is listed once,
-// whoever sees it.
+// also when it is stored for its team and for its account.
 func (f *Feature) LatestRejects(ctx context.Context, limit int) (list []Reject, err error) {
 	scan := func(row db.Row) (one Reject, err error) {
 		var content []byte

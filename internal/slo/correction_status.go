@@ -20,7 +20,7 @@ type ActiveCorrection struct {
 	Bad    uint64         `json:"bad"`
 }
 
-// excludedTally is what a correction leaves out of an objective's period.
+// excludedTally returns the requests that a correction leaves out of an objective's period.
 type excludedTally struct {
 	correction string
 	Tally

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -24,26 +23,8 @@ import (
 // otlp sends metrics in JSON to account a, and returns the answer.
 func (w *world) otlp(token, body string, headers ...string) (status int, answered string) {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), "POST",
-		w.http.URL+"/client/v4/accounts/"+w.a+"/traffic/otlp/v1/metrics", strings.NewReader(body))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := w.http.Client().Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return res.StatusCode, string(text)
+	r := w.call(token, "POST", "/traffic/otlp/v1/metrics", body, headers...)
+	return r.Status, r.Text
 }
 
 // histogram is a request with one histogram of shop.example; a point is "start at count b1 b2 b3" with

@@ -49,8 +49,10 @@ func (w *world) call(token, method, path, body string, headers ...string) (r rep
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		w.t.Fatalf("%v: %s", err, text)
+	if len(text) > 0 { // an exporter of metrics gets no envelope
+		if err := json.Unmarshal(text, &r); err != nil {
+			w.t.Fatalf("%v: %s", err, text)
+		}
 	}
 	r.Status = res.StatusCode
 	r.ETag = res.Header.Get("ETag")

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,7 +35,7 @@ type installation struct {
 	full string
 	bare string
 	made made
-	log  *lockedBuffer
+	log  *site.Log
 
 	visitors map[string]*site.Visitor // who have signed in, by address
 	clock    atomic.Int64             // in nanoseconds
@@ -47,24 +46,6 @@ type made struct {
 	team  string
 	zones []string
 	hooks []string
-}
-
-// lockedBuffer is the log of a running program.
-type lockedBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // install starts the installation and fills it.
@@ -87,7 +68,7 @@ func install(t *testing.T) *installation {
 	if err != nil {
 		t.Fatal(err)
 	}
-	i := &installation{t: t, log: &lockedBuffer{}, visitors: map[string]*site.Visitor{}}
+	i := &installation{t: t, log: &site.Log{}, visitors: map[string]*site.Visitor{}}
 	i.ago(28 * 24 * time.Hour)
 	cfg.Now = func() time.Time { return time.Unix(0, i.clock.Load()).UTC() }
 	i.app, err = app.Setup(t.Context(), cfg, "test", i.log)

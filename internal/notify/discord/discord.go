@@ -1,11 +1,10 @@
 // Package discord sends notifications to webhooks of Discord channels.
 //
-//	Message -> one embed, mentioning nobody -> POST -> 200 or 204
+//	Message -> one embed without mentions -> POST -> 200 or 204
 package discord
 
 import (
 	"context"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -71,16 +70,7 @@ func header(r delivery.Result, name string) string {
 func (*Channel) Preview(m *notify.Message) (notify.Rendered, error) { return notify.PreviewOf(Body(m)) }
 
 // address asks Discord to answer after the message was stored.
-func address(s string) string {
-	u, err := url.Parse(s)
-	if err != nil {
-		return s
-	}
-	q := u.Query()
-	q.Set("wait", "true")
-	u.RawQuery = q.Encode()
-	return u.String()
-}
+func address(s string) string { return outbound.WithParameter(s, "wait", "true") }
 
 // Body makes the JSON of a message.
 func Body(m *notify.Message) ([]byte, error) {

@@ -6,7 +6,6 @@ package gchat
 import (
 	"context"
 	"html"
-	"net/url"
 	"strings"
 	"time"
 
@@ -48,14 +47,7 @@ func (*Channel) Preview(m *notify.Message) (notify.Rendered, error) { return not
 
 // address adds the option without which Chat ignores the key of a thread.
 func address(s string) string {
-	u, err := url.Parse(s)
-	if err != nil {
-		return s
-	}
-	q := u.Query()
-	q.Set("messageReplyOption", "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD")
-	u.RawQuery = q.Encode()
-	return u.String()
+	return outbound.WithParameter(s, "messageReplyOption", "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD")
 }
 
 // Body makes the JSON of a message.

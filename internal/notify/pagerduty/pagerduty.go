@@ -161,7 +161,7 @@ var severities = map[notify.Level]string{
 	notify.LevelCritical: "critical",
 }
 
-// change is a change event, which pages nobody.
+// change is a change event; it pages no person.
 func change(key, summary string, at time.Time, link string) ([]byte, error) {
 	return notify.Object{
 		"routing_key": key,

@@ -4,7 +4,7 @@
 //
 // Receivers are not trusted: the context's deadline holds for the whole attempt, the
 // size of an answer is bounded, redirects are not followed, and no connection is made
-// to an address that the operator has not allowed. The result is what is stored and
+// to an address that the operator has not allowed. The result is stored and
 // shown, so the secrets of a request are replaced in every part of it.
 package outbound
 
@@ -19,6 +19,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -224,4 +225,16 @@ func shown(h http.Header, masked map[string]string) []delivery.Header {
 		}
 	}
 	return list
+}
+
+// WithParameter sets a parameter of a URL's query; an address that is no URL is returned as it is.
+func WithParameter(address, name, value string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
 }
