@@ -39,6 +39,10 @@ func (n *Feature) findPreceding(ctx context.Context, list []*prepared) (stored f
 		return func() {}
 	}
 	stored = n.lookups.begin()
+	as := n.asOf()
+	for _, p := range list {
+		p.changesAsOf = as
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes/5)
 	defer cancel()
 	shared := map[changesKey]*foundChanges{}
@@ -125,6 +129,23 @@ type lookup struct {
 	answer         *foundChanges
 }
 
+// changesAge is how long changes in memory are used for a message. Afterwards they are read again: an erasure in another
+// process may have reached the stored ones.
+const changesAge = 5 * time.Second
+
+// asOf is a point in time and in the order of erasures.
+type asOf struct {
+	at       time.Time
+	erasures int64 // begun and ended in this process
+}
+
+func (n *Feature) asOf() asOf { return asOf{n.Now(), n.erasures.Load()} }
+
+// current reports whether changes that were read then can still be sent: no erasure has begun or ended since.
+func (n *Feature) current(then asOf) bool {
+	return n.erasures.Load() == then.erasures && n.Now().Sub(then.at) < changesAge
+}
+
 // foundChanges is the result of a lookup. It is never changed.
 type foundChanges struct {
 	list []Change
@@ -157,6 +178,9 @@ func (n *Feature) awaitChanges(ctx context.Context, it *delivery.Item) *foundCha
 		return nil
 	}
 	if p := outgoingOf(it).alert; p != nil && p.changes != nil {
+		if !n.current(p.changesAsOf) {
+			return nil // they are in the database
+		}
 		return p.changes
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Changes)

@@ -61,7 +61,8 @@ type prepared struct {
 	root         *opening // of an end: the alert that it ends
 	crossed      bool     // its correlation id belongs to an open alert of another type
 
-	changes *foundChanges // that preceded it; nil = not found yet
+	changes     *foundChanges // that preceded it; nil = not found yet
+	changesAsOf asOf
 }
 
 // sender identifies the source of an alert.

@@ -22,6 +22,9 @@ const eraseChunk = 200
 // shown with alerts lose the sentence and the name, and the messages that listed
 // them are kept without their bodies. It may run twice.
 func (n *Feature) Erased(ctx context.Context, account string, events map[string]bool) error {
+	// Messages that are composed from here on read the stored changes.
+	n.erasures.Add(1)
+	defer n.erasures.Add(1)
 	n.awaitLookups(ctx)
 	for from, more := (alertPlace{at: -1 << 62}), true; more; {
 		var err error

@@ -95,3 +95,35 @@ func TestAnErasureRemovesTheChangesOfAlertsAndTheBodiesThatListThem(t *testing.T
 		}
 	})
 }
+
+// TestAMessageThatWaitedOverAnErasureHasNothingOfIt: the changes before an alert wait in memory with its first attempt.
+func TestAMessageThatWaitedOverAnErasureHasNothingOfIt(t *testing.T) {
+	everywhereWith(t, func(d *notify.Config) {
+		d.Limits.PerDestination = 1
+		d.Changes = func(_ context.Context, q notify.ChangesQuery) ([]notify.Change, int, error) {
+			return []notify.Change{{EventID: "e1", At: q.Until, Actor: "Zoe", Summary: "Zoe lowered the timeout"}}, 0, nil
+		}
+	}, func(t *testing.T, w *world) {
+		r := newReceiver(t)
+		w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
+		release := make(chan struct{})
+		r.answers(func(received) int {
+			<-release
+			return 200
+		})
+		w.alert(map[string]any{"id": "sent", "event": "start", "correlation_id": "c"})
+		until(t, "the first message is on its way", func() bool { return len(r.all()) == 1 })
+		w.alert(map[string]any{"id": "waits", "event": "start", "correlation_id": "d"})
+		w.alert(map[string]any{"id": "end", "event": "end", "correlation_id": "c"})
+		if err := w.n.Erased(t.Context(), acme, map[string]bool{"e1": true}); err != nil {
+			t.Fatal(err)
+		}
+		close(release)
+		until(t, "the others are sent", func() bool { return len(r.all()) == 3 })
+		for _, m := range r.all()[1:] {
+			if strings.Contains(string(m.Raw), "Zoe") || !strings.Contains(string(m.Raw), "erased on request") {
+				t.Errorf("%s: %s", m.Body.AlertID, m.Raw)
+			}
+		}
+	})
+}

@@ -192,7 +192,7 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 // database. changes may not be in the database yet.
 func (n *Feature) messageRow(ctx context.Context, it *delivery.Item, changes *foundChanges) (row alertRow, err error) {
 	p := outgoingOf(it).alert
-	known := p != nil && (p.root != nil && p.root.changes != nil ||
+	known := p != nil && (p.root != nil && p.root.changes != nil && n.current(p.changesAsOf) ||
 		it.Payload == it.Subject && (n.Changes == nil || changes != nil))
 	if known {
 		row = p.row()

@@ -34,6 +34,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -168,6 +169,7 @@ type Feature struct {
 	intake   *db.Writer[*intakeJob]
 	queue    *delivery.Queue
 	lookups  lookups
+	erasures atomic.Int64 // begun and ended; see asOf
 	health   health
 	ids      sequence
 
