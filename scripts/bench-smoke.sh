@@ -23,7 +23,8 @@ step "functions"
 modules=$(find . -name go.mod -not -path '*/node_modules/*' -not -path './.cache/*' -exec dirname {} \; | sort)
 for module in $modules; do
   # Only packages that have some: the others would be built for nothing.
-  packages=$(cd "$module" && git ls-files '*_test.go' | xargs -r grep -lE '^func Benchmark' | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+  files=$(cd "$module" && git grep -lE '^func Benchmark' -- '*_test.go' || true)
+  packages=$(cd "$module" && echo "$files" | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
   [ -n "$packages" ] || continue
   # Nested modules are among the files of the outer one.
   packages=$(cd "$module" && for p in $packages; do if [ "$(cd "$p" && go env GOMOD)" = "$PWD/go.mod" ]; then echo "$p"; fi; done)

@@ -36,6 +36,10 @@ func TestTheBellCountsWhatIsNewUntilItWasSeen(t *testing.T) {
 	owner := s.signIn(crawlEmail("owner"))
 	auditor := s.signIn(crawlEmail("auditor"))
 	base := "/accounts/" + s.full
+	// A refused event comes back over a topic, after its answer.
+	poll.Until(t, "the refused event is in the news", func() bool {
+		return strings.Contains(owner.Get(base+"/news").Text(), "rejected")
+	})
 	owner.Get(base+"/news").Says("Alert began", "checkout.shop.example", "Objective created", "rejected",
 		"joined the account")
 	owner.seen(s.full)

@@ -129,8 +129,8 @@ type lookup struct {
 	answer         *foundChanges
 }
 
-// changesAge is how long changes in memory are used for a message. Afterwards they are read again: an erasure in another
-// process may have reached the stored ones.
+// changesAge is how long changes in memory are used for a message. Afterwards they are read again, because an erasure
+// in another process may have reached the stored ones.
 const changesAge = 5 * time.Second
 
 // asOf is a point in time and in the order of erasures.
