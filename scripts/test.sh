@@ -64,6 +64,8 @@ echo "Python       $BELFRY_TEST_PYTHON"
 echo "kcat         $(scripts/tools.sh kcat)"
 echo "jq           $(scripts/tools.sh jq)"
 echo "sqlite3      $(scripts/tools.sh sqlite3)"
+echo "Prometheus   $(scripts/tools.sh prometheus)"
+echo "Alertmanager $(scripts/tools.sh alertmanager)"
 # What the pages looked like is kept, for people.
 BELFRY_TEST_SCREENSHOTS=${BELFRY_TEST_SCREENSHOTS:-$root/build/screenshots}
 mkdir -p "$BELFRY_TEST_SCREENSHOTS"

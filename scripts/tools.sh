@@ -5,6 +5,8 @@
 #   tools.sh kcat       path of the Kafka client
 #   tools.sh jq         path of jq, which the documents use
 #   tools.sh sqlite3    path of the shell of SQLite, which the documents use
+#   tools.sh prometheus    path of the server Prometheus, which sends alerts
+#   tools.sh alertmanager  path of Alertmanager
 #   tools.sh node       path of test/conformance/node, its packages installed
 #   tools.sh python     path of a Python with the packages of test/conformance/verify/python
 #
@@ -46,6 +48,18 @@ jq() {
   program jq && return
   debian_package jq "jq"
   program jq
+}
+
+prometheus() {
+  program prometheus && return
+  debian_package prometheus "Prometheus"
+  program prometheus
+}
+
+alertmanager() {
+  program prometheus-alertmanager alertmanager && return
+  debian_package prometheus-alertmanager "Alertmanager"
+  program prometheus-alertmanager
 }
 
 sqlite3() {
@@ -120,6 +134,6 @@ vulndb() {
 }
 
 case ${1:-} in
-  chromium | kcat | jq | sqlite3 | node | python | golangci-lint | govulncheck | gitleaks | vulndb) "$1" ;;
+  chromium | kcat | jq | sqlite3 | prometheus | alertmanager | node | python | golangci-lint | govulncheck | gitleaks | vulndb) "$1" ;;
   *) die "expected a program: ${0##*/} is called as its first lines say" ;;
 esac

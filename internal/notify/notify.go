@@ -172,6 +172,7 @@ type Feature struct {
 	erasures atomic.Int64 // begun and ended; see asOf
 	health   health
 	ids      sequence
+	made     time.Time // when the process began
 
 	policyCache      *cache.Cache[string, cachedPolicies] // by account
 	destinationCache *cache.Cache[string, *Destination]   // by id
@@ -197,6 +198,7 @@ func New(cfg Config) (*Feature, error) {
 		policyCache:      cache.New[string, cachedPolicies](mostCached, policyTTL, cfg.Now),
 		destinationCache: cache.New[string, *Destination](mostCached, destinationTTL, cfg.Now),
 	}
+	n.made = n.Now()
 	n.lookups.calls = map[string]*lookup{}
 	n.lookups.before = map[chan struct{}]struct{}{}
 	for _, c := range cfg.Channels {
@@ -300,6 +302,7 @@ func (n *Feature) upkeep(ctx context.Context) error {
 		every(2*time.Second, "find the changes before an alert", n.findMissing)
 	}
 	every(2*time.Second, "record gathered events", n.recordGathered)
+	every(15*time.Second, "end alerts that are not repeated", n.endUnrepeated)
 	every(10*time.Minute, "seal the URLs of older webhooks", n.sealURLs)
 	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()

@@ -285,6 +285,22 @@ var kinds = []*notify.AlertType{
 		Severities: []string{"error", "critical"},
 		Filters:    []notify.Filter{{Key: "zones", Title: "Property"}},
 	},
+	{
+		Product:    "belfry",
+		Category:   "Belfry",
+		Type:       notify.PrometheusAlert,
+		Title:      "Prometheus alert",
+		Severities: []string{"info", "warning", "error", "critical"},
+		Filters:    []notify.Filter{{Key: "zones", Title: "Property"}, {Key: "alertname", Title: "Alert names"}},
+	},
+	{
+		Product:    "belfry",
+		Category:   "Belfry",
+		Type:       notify.GrafanaAlert,
+		Title:      "Grafana alert",
+		Severities: []string{"info", "warning", "error", "critical"},
+		Filters:    []notify.Filter{{Key: "zones", Title: "Property"}, {Key: "grafana_folder", Title: "Folders"}},
+	},
 }
 
 // call is a request to the API and its decoded answer.
