@@ -69,6 +69,7 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("get-policy", input{path: path})
 	r.do("send-policy-test-messages", input{path: path})
 	r.do("send-alerts", input{path: one, body: paymentAlert("cardpay-3", "start")})
+	r.callOnRamps(one)
 	notice := paymentAlert("cardpay-notice-1", "notice")
 	notice["account_id"], notice["correlation_id"] = "ext:acme", "cardpay-notice-1"
 	r.do("send-alerts-of-many-accounts", input{token: s.teamToken, body: []object{notice}})
@@ -158,4 +159,33 @@ func (r *recorder) callOwnership() {
 	r.do("transfer-ownership", input{client: ines, path: []string{account}, body: object{"member_id": next}})
 	r.do("close-account", input{path: []string{account}, body: object{"name": "Globex"}})
 	r.do("reopen-account", input{path: []string{account}})
+}
+
+// callOnRamps sends alerts in the formats of other systems.
+func (r *recorder) callOnRamps(one []string) {
+	alert := func(name, status string) object {
+		return object{
+			"status":       status,
+			"labels":       object{"alertname": name, "severity": "warning", "instance": "checkout.shop.example:9090"},
+			"annotations":  object{"summary": "Requests of checkout take longer than 500 ms"},
+			"startsAt":     "2026-11-28T10:00:00Z",
+			"generatorURL": "https://prometheus.example/graph?g0.expr=latency",
+		}
+	}
+	posted := alert("HighLatency", "firing")
+	delete(posted, "status")
+	posted["endsAt"] = "2126-11-28T10:04:00Z"
+	r.do("post-prometheus-alerts", input{path: one, body: []object{posted}})
+	hook := object{
+		"version":  "4",
+		"groupKey": `{}:{alertname="DiskFull"}`,
+		"status":   "firing",
+		"receiver": "belfry",
+		"alerts":   []object{alert("DiskFull", "firing")},
+	}
+	r.do("receive-alertmanager-webhook", input{path: one, body: hook})
+	folder := alert("QueueLong", "firing")
+	folder["values"] = object{"A": 91.4}
+	hook["alerts"] = []object{folder}
+	r.do("receive-grafana-webhook", input{path: one, body: hook})
 }

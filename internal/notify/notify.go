@@ -74,6 +74,7 @@ type AlertType struct {
 	Severities  []string // mild to severe
 	Filters     []Filter
 	Sample      json.RawMessage
+	Unsent      bool // declared before a producer sends it
 	// Check compares an alert's data with the declared schema; its pointers begin
 	// with /data.
 	Check func(data []byte) errs.List

@@ -271,3 +271,27 @@ func TestOnRampsTakeTheTokenAsPassword(t *testing.T) {
 		}
 	}
 }
+
+func TestATypeWithoutAProducerIsMarkedUntilAnAlertArrives(t *testing.T) {
+	everywhere(t, func(t *testing.T, w *world) {
+		marked := func() (list []string) {
+			var types map[string][]notify.Available
+			w.must("GET", "/available_alerts", nil, &types)
+			for _, category := range types {
+				for _, one := range category {
+					if one.Unsent {
+						list = append(list, one.Type)
+					}
+				}
+			}
+			return list
+		}
+		if got := marked(); !slices.Equal(got, []string{"secondary_dns_warning"}) {
+			t.Errorf("marked are %v", got)
+		}
+		w.alert(map[string]any{"alert_type": "secondary_dns_warning"})
+		if got := marked(); len(got) > 0 {
+			t.Errorf("after an alert %v are marked", got)
+		}
+	})
+}

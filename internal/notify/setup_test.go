@@ -301,6 +301,15 @@ var kinds = []*notify.AlertType{
 		Severities: []string{"info", "warning", "error", "critical"},
 		Filters:    []notify.Filter{{Key: "zones", Title: "Property"}, {Key: "grafana_folder", Title: "Folders"}},
 	},
+	{
+		Product:    "dns",
+		Category:   "DNS",
+		Team:       team,
+		Type:       "secondary_dns_warning",
+		Title:      "Secondary DNS: warning",
+		Severities: []string{"warning"},
+		Unsent:     true,
+	},
 }
 
 // call is a request to the API and its decoded answer.
