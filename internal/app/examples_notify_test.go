@@ -187,5 +187,30 @@ func (r *recorder) callOnRamps(one []string) {
 	folder := alert("QueueLong", "firing")
 	folder["values"] = object{"A": 91.4}
 	hook["alerts"] = []object{folder}
+	r.call("POST", "/accounts/"+one[0]+"/alerting/v3/policies", object{
+		"name":       "Grafana to Kim",
+		"enabled":    true,
+		"alert_type": "grafana_alert",
+		"mechanisms": object{"inbox": []object{{"id": "user:kim"}}},
+	})
 	r.do("receive-grafana-webhook", input{path: one, body: hook})
+	r.callInbox(one)
+}
+
+// callInbox reads the inbox of a user and acts on it.
+func (r *recorder) callInbox(one []string) {
+	of := url.Values{"member": {"user:kim"}}
+	var list []struct{ ID string }
+	poll.Until(r.t, "the alert is in the inbox", func() bool {
+		err := json.Unmarshal(r.do("list-inbox", input{path: one, query: of}), &list)
+		return err == nil && len(list) == 1
+	})
+	r.do("count-unread-inbox", input{path: one, query: of})
+	r.do("stream-inbox", input{path: one, query: url.Values{"member": {"user:kim"}, "last_event_id": {"0"}}})
+	entry := append([]string{one[0]}, list[0].ID)
+	r.do("read-inbox-entry", input{path: entry, query: of, body: object{"read": true}})
+	until := time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05Z")
+	r.do("snooze-inbox-entry", input{path: entry, query: of, body: object{"until": until}})
+	r.do("archive-inbox-entry", input{path: entry, query: of, body: object{"archived": true}})
+	r.do("read-inbox", input{path: one, query: of})
 }

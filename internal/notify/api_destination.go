@@ -93,7 +93,9 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Summary:     "List alert types",
 		Permission:  account.NotificationsRead,
 		Description: "Every type that a catalogue declares, by category.",
-	}, func(ctx context.Context, _ *struct{}) (map[string][]Available, error) { return n.available(ctx, web.Account(ctx).ID) })
+	}, func(ctx context.Context, _ *struct{}) (map[string][]Available, error) {
+		return n.available(ctx, web.Account(ctx).ID)
+	})
 	web.Get(api, web.Op{
 		Path:       apiBase + "/destinations/eligible",
 		ID:         "list-destination-kinds",

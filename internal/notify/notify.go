@@ -140,6 +140,9 @@ type Config struct {
 	// Member reports whether the address belongs to a member of the account and
 	// is confirmed: no mail goes to others.
 	Member func(ctx context.Context, account, email string) (bool, error)
+	// Recipients are the active members behind a member's id or role:ROLE; none when there is
+	// no such member. nil = only users of the customers' pages have inboxes.
+	Recipients func(ctx context.Context, account, ref string) ([]Recipient, error)
 	// Unconfirmed returns the path of the page of a member whose address is not
 	// confirmed, where the confirmation mail can be sent; "" = there is none.
 	// nil = addresses need no confirmation.
@@ -205,8 +208,9 @@ func New(cfg Config) (*Feature, error) {
 	for _, c := range cfg.Channels {
 		n.channels[c.Traits().Type] = c
 	}
+	n.channels[KindInbox] = inboxChannel{n}
 	var kinds []string
-	for _, kind := range []string{KindWebhook, KindEmail, KindPagerDuty} {
+	for _, kind := range []string{KindWebhook, KindEmail, KindPagerDuty, KindInbox} {
 		if n.channelOf(kind, "") != nil {
 			kinds = append(kinds, kind)
 		}

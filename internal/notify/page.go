@@ -31,6 +31,8 @@ var flashes = page.Flashes{
 	"policies-changed": "Policies changed.",
 	"policies-deleted": "Policies deleted. Their past decisions stay with the alerts.",
 	"nothing-chosen":   "Nothing was selected.",
+	"inbox-changed":    "Inbox changed.",
+	"inbox-read":       "All entries are read.",
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
 	"tested":           "Test messages are being sent.",
 	"webhook-changed":  "Webhook saved.",
@@ -53,6 +55,7 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	p.addWebhooks()
 	p.addDeliveries()
 	p.addTypes()
+	p.addInbox()
 	return nil
 }
 

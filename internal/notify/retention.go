@@ -43,5 +43,5 @@ func (n *Feature) prune(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return n.pruneInbox(ctx)
 }

@@ -213,6 +213,14 @@ func (w *world) serve() *httptest.Server {
 					Permissions:   web.Permissions{"*"},
 					Superoperator: true,
 				}, nil
+			case "ana":
+				return &web.Principal{
+					Kind:        web.KindUser,
+					ID:          ana,
+					Name:        "Ana Lima",
+					AccountID:   acme,
+					Permissions: web.Permissions{"notifications:read"},
+				}, nil
 			case "reader":
 				return &web.Principal{
 					Kind:        web.KindToken,
@@ -330,6 +338,8 @@ func (w *world) call(token, method, path string, body any, result any) (status i
 	switch {
 	case path == "/all":
 		path = "/alerts"
+	case strings.HasPrefix(path, "/inbox"):
+		path = "/accounts/" + w.account + path
 	case strings.HasPrefix(path, "/jobs/"):
 		path = "/accounts/" + w.account + path
 	default:
