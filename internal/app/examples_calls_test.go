@@ -388,6 +388,7 @@ func (r *recorder) callObjectives(s *story) {
 			}}},
 		}}}},
 	}}}})
+	r.do("send-prometheus-metrics", input{path: one, kind: "application/x-protobuf", text: "\x00"}) // no series
 	poll.Until(r.t, "the objective burns", func() bool {
 		var list []json.RawMessage
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)

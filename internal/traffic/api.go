@@ -99,6 +99,7 @@ func (f *Feature) API(api *web.API) {
 	f.registerLogs(api)
 	f.registerRules(api)
 	f.registerOTLP(api)
+	f.registerPrometheus(api)
 	api.Limit("traffic.batch_counts", MaxCounts)
 	api.Limit("traffic.batch_bytes", MaxCountsBody)
 	api.Limit("traffic.log_bytes", MaxLogBody)

@@ -45,7 +45,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "Repeated requests, which counted nothing.",
 		}),
 	}
-	ways := []string{"http", "kafka", "log", "otlp"}
+	ways := []string{"http", "kafka", "log", "otlp", "prometheus"}
 	telemetry.StartAtZero(m.counts, ways)
 	telemetry.StartAtZero(m.requests, ways)
 	telemetry.StartAtZero(m.refused, ways, reasons())
