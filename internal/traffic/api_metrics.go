@@ -100,6 +100,9 @@ func (m *metricBatch) storePoints(ctx context.Context) (outcome pointsOutcome, e
 	if len(m.points) == 0 {
 		return outcome, nil
 	}
+	if err := m.limitPoints(ctx); err != nil {
+		return outcome, err
+	}
 	s := &submission{scope: m.from.Scope()}
 	s.late = func(ctx context.Context, tx *db.Tx) (err error) {
 		m.good = nil // the transaction may run again
@@ -122,6 +125,10 @@ func (m *metricBatch) storePoints(ctx context.Context) (outcome pointsOutcome, e
 	if outcome.begins > 0 {
 		m.say("%d counters were seen for the first time, and count from here: what they counted before is not known to "+
 			"be of now", outcome.begins)
+	}
+	if m.renamed > 0 {
+		m.say("%d points were counted under the name other: the account has more origins, hostnames or path classes than "+
+			"%d", m.renamed, m.f.maxNames)
 	}
 	if m.other > 0 {
 		m.say("%d requests were counted for the property other: the account has no room for more properties by traffic",

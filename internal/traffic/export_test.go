@@ -25,3 +25,6 @@ func (f *Feature) RulesOf(ctx context.Context, accountID string) (AccountRules, 
 	}
 	return rules.document, nil
 }
+
+// SetMaxNames replaces the limit of an account's names.
+func (f *Feature) SetMaxNames(n int) { f.maxNames = n }
