@@ -79,6 +79,7 @@ func (f *Feature) ingestPrometheus(ctx context.Context, _ *MetricParams, x *web.
 	h.Set("X-Prometheus-Remote-Write-Samples-Written", m.samples.written())
 	h.Set("X-Prometheus-Remote-Write-Histograms-Written", m.histograms.written())
 	h.Set("X-Prometheus-Remote-Write-Exemplars-Written", m.exemplars.written())
+	h.Set("Content-Type", "text/plain; charset=utf-8")
 	if m.rejected > 0 { // the sender does not repeat it; what is not rejected is stored
 		return answerText(x, http.StatusBadRequest, m.message())
 	}
