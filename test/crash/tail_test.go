@@ -55,10 +55,10 @@ func TestTailCountsEachLineOnceOverRotationsAndKillsOfBothSides(t *testing.T) {
 	for l.written < l.all {
 		l.write(1 + l.dice.IntN(max(500, l.all/2000)))
 		switch roll := l.dice.IntN(200); {
-		case roll < 12 && l.rotated < maxRotations:
+		case roll < 12 && l.rotated < 1+maxRotations*l.written/l.all:
 			l.rotate(roll%3 == 0)
 		case roll < 14: // its last lines are read, or they would be lost
-			poll.Until(t, "all lines are counted", func() bool {
+			poll.UntilFor(t, patience, "all lines are counted", func() bool {
 				l.keepRunning()
 				return traffic().Total == l.written
 			})
@@ -78,7 +78,7 @@ func TestTailCountsEachLineOnceOverRotationsAndKillsOfBothSides(t *testing.T) {
 	wrote := time.Since(began)
 	p.waitReady()
 	l.finish()
-	poll.Until(t, "the last line is counted", func() bool { return traffic().Total >= l.all })
+	poll.UntilFor(t, patience, "the last line is counted", func() bool { return traffic().Total >= l.all })
 	took := time.Since(began)
 	if got := traffic(); got.Total != l.all || got.Bad != l.bad {
 		t.Errorf("%+v, want %d lines, of which %d failed", got, l.all, l.bad)
@@ -120,7 +120,7 @@ func zoneCounts(t *testing.T, c *client, account string) (n counted) {
 }
 
 // maxRotations is less than the rotations over which belfry tail follows a log.
-const maxRotations = 36
+const maxRotations = 35
 
 // tailedLog is an access log, and belfry tail that follows it.
 type tailedLog struct {
