@@ -5,15 +5,15 @@
 #   tools.sh kcat       path of the Kafka client
 #   tools.sh jq         path of jq, which the documents use
 #   tools.sh sqlite3    path of the shell of SQLite, which the documents use
-#   tools.sh prometheus    path of the server Prometheus, which sends alerts
-#   tools.sh alertmanager  path of Alertmanager
+#   tools.sh prometheus path of Prometheus
+#   tools.sh alertmanager path of Alertmanager
 #   tools.sh node       path of test/conformance/node, its packages installed
 #   tools.sh python     path of a Python with the packages of test/conformance/verify/python
 #
 #   tools.sh golangci-lint, govulncheck, gitleaks    path of the program
 #   tools.sh vulndb                                  URL of the vulnerability database, as files
 #
-# BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE and BELFRY_TEST_PYTHON, when set, are used as they are.
+# BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE, BELFRY_TEST_PYTHON and BELFRY_TEST_PROMETHEUS, when set, are used as they are.
 # Go programs are built by "go install" at the versions below, into .cache/tools.
 set -euo pipefail
 . "$(dirname "$0")/engine.sh"
@@ -50,22 +50,37 @@ jq() {
   program jq
 }
 
-prometheus() {
-  program prometheus && return
-  debian_package prometheus "Prometheus"
-  program prometheus
-}
-
-alertmanager() {
-  program prometheus-alertmanager alertmanager && return
-  debian_package prometheus-alertmanager "Alertmanager"
-  program prometheus-alertmanager
-}
-
 sqlite3() {
   program sqlite3 && return
   debian_package sqlite3 "the shell of SQLite"
   program sqlite3
+}
+
+# debian_program PACKAGE prints the path of the program of a package. The package would start a service; the program
+# alone is taken out of it.
+debian_program() {
+  program "$1" && return
+  local folder=$root/.cache/tools/$1 fresh
+  if [ ! -x "$folder/usr/bin/$1" ]; then
+    program apt-get >/dev/null || die "$1 is missing: install it and run this again"
+    say "downloading $1 with apt-get"
+    mkdir -p "$root/.cache/tools"
+    fresh=$(mktemp -d "$folder.XXXXXX")
+    (cd "$fresh" && { apt-get -qq download "$1" || { apt-get -qq update && apt-get -qq download "$1"; }; } &&
+      dpkg -x "$1"_*.deb . && rm "$1"_*.deb) >&2 || { rm -rf "$fresh"; die "apt-get could not download $1"; }
+    mv -T "$fresh" "$folder" 2>/dev/null || rm -rf "$fresh"
+  fi
+  echo "$folder/usr/bin/$1"
+}
+
+prometheus() {
+  if [ -n "${BELFRY_TEST_PROMETHEUS:-}" ]; then echo "$BELFRY_TEST_PROMETHEUS"; return; fi
+  debian_program prometheus
+}
+
+alertmanager() {
+  if [ -n "${BELFRY_TEST_ALERTMANAGER:-}" ]; then echo "$BELFRY_TEST_ALERTMANAGER"; return; fi
+  debian_program prometheus-alertmanager
 }
 
 node() {

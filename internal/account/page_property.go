@@ -51,6 +51,18 @@ type ZoneTraffic struct {
 	Bad    uint64
 	LastAt time.Time // of the newest requests; zero = none
 	Hours  []ZoneHour
+
+	Limited []ZoneLimit // names that the account has too many of
+}
+
+// ZoneLimit says that the account's traffic had more names of a kind than it may have.
+type ZoneLimit struct {
+	Noun     string // origins
+	Limit    int
+	Requests int64 // counted under the name other
+	Example  string
+	Since    time.Time
+	Last     time.Time
 }
 
 // ZoneHour is the requests of one hour.

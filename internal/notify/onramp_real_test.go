@@ -20,18 +20,6 @@ import (
 	"github.com/belfryhq/belfry/test/engines"
 )
 
-// program finds a program that sends alerts, or ends the test for want of it.
-func program(t *testing.T, title string, names ...string) string {
-	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	engines.Missing(t, title, strings.Join(names, " or ")+" is not on the PATH")
-	return ""
-}
-
 // launch runs a program until the test ends, and returns the address that it listens on.
 func launch(t *testing.T, path, ready string, args ...string) string {
 	t.Helper()
@@ -190,7 +178,7 @@ func startAndEnd(t *testing.T, w *world, o *observed, r *receiver, repeats *atom
 }
 
 func TestPrometheusItselfSendsAlerts(t *testing.T) {
-	path := program(t, "Prometheus", "prometheus")
+	path := engines.Prometheus(t)
 	w := newWorld(t, "", nil)
 	r := newReported(w, t, notify.PrometheusAlert, nil)
 	o := newObserved(t)
@@ -211,8 +199,8 @@ receivers:
 `
 
 func TestAlertmanagerItselfSendsAlerts(t *testing.T) {
-	path := program(t, "Prometheus", "prometheus")
-	manager := program(t, "Alertmanager", "prometheus-alertmanager", "alertmanager")
+	path := engines.Prometheus(t)
+	manager := engines.Alertmanager(t)
 	w := newWorld(t, "", nil)
 	r := newReported(w, t, notify.PrometheusAlert, nil)
 	o := newObserved(t)

@@ -32,30 +32,30 @@ func TestTheInboxPageReadsSnoozesAndArchives(t *testing.T) {
 	}
 	until(t, "the entry is there", func() bool { return len(s.inbox(members[0].ID, "unread")) == 1 })
 	id := s.inbox(members[0].ID, "unread")[0].ID
-	vic.Get(s.base+"/inbox").Expect(200).Says("Shop down", "The shop is down", "unread", "Mark all as read")
-	s.get("/inbox").Expect(200).Lacks("Shop down") // the owner has another role
+	vic.Get(s.base+"/inbox").Expect(200).Says("The shop is down", "unread", "Mark all as read")
+	s.get("/inbox").Expect(200).Lacks("The shop is down") // the owner has another role
 
 	act := func(act string) {
 		t.Helper()
 		vic.Post(s.base+"/inbox/chosen", "id", id, "act", act).RedirectsTo(s.base + "/inbox")
 	}
 	act("hour")
-	vic.Get(s.base + "/inbox").Lacks("Shop down")
-	vic.Get(s.base+"/inbox?part=snoozed").Says("Shop down", "until")
+	vic.Get(s.base + "/inbox").Lacks("The shop is down")
+	vic.Get(s.base+"/inbox?part=snoozed").Says("The shop is down", "until")
 	act("wake")
 	act("archive")
-	vic.Get(s.base + "/inbox").Lacks("Shop down")
-	vic.Get(s.base + "/inbox?part=archived").Says("Shop down")
+	vic.Get(s.base + "/inbox").Lacks("The shop is down")
+	vic.Get(s.base + "/inbox?part=archived").Says("The shop is down")
 	act("restore")
 	vic.Post(s.base + "/inbox/" + id + "/open").RedirectsTo(s.base + "/alerts/one")
-	vic.Get(s.base + "/inbox?part=unread").Lacks("Shop down")
+	vic.Get(s.base + "/inbox?part=unread").Lacks("The shop is down")
 	act("unread")
 	vic.Post(s.base + "/inbox/read-all").RedirectsTo(s.base + "/inbox")
-	vic.Get(s.base + "/inbox?part=unread").Lacks("Shop down")
+	vic.Get(s.base + "/inbox?part=unread").Lacks("The shop is down")
 
 	s.post("/inbox/" + id + "/open").Expect(404) // of another member
 	s.post("/inbox/chosen", "id", id, "act", "archive")
-	vic.Get(s.base + "/inbox").Says("Shop down")
+	vic.Get(s.base + "/inbox").Says("The shop is down")
 	vic.Post(s.base+"/inbox/chosen", "id", id, "act", "nonsense").Expect(400)
 	vic.PostFrom("cross-site", s.base+"/inbox/chosen", "id", id, "act", "read").Expect(403)
 	vic.Get(s.base + "/inbox?part=nonsense").Expect(400)
