@@ -57,7 +57,7 @@ func TestTypesAreLeftOutOfTheProfile(t *testing.T) {
 		t.Errorf("dos_attack_l7 is missing: %v", types)
 	}
 	for args, want := range map[string]string{
-		"--profile aws":                           "--profile is cloudflare",
+		"--profile aws": "--profile is cloudflare",
 		"--profile cloudflare --without nonsense": "has no alert type nonsense",
 		"--profile cloudflare belfry.yaml":        "--profile replaces the file",
 		"belfry.yaml --without secondary_dns_*":   "--without belongs to --profile",
