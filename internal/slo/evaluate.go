@@ -115,6 +115,7 @@ func (e *engine) evaluateDirty() error {
 			e.evaluate(w)
 		}
 	}
+	e.evaluateOrigins()
 	return e.setBegan()
 }
 

@@ -21,6 +21,8 @@ type Objective struct {
 	Window     Window   `json:"window" doc:"Period of the budget: 7d to 90d are rolling; week (from Monday), month and quarter are those of the calendar (UTC)"`
 	Pairs      any      `json:"pairs" doc:"standard, standard+2x, or a list of window pairs"`
 	Guard      Guard    `json:"guard,omitzero"`
+	NoData     string   `json:"no_data" doc:"The time without a request after which an alert is sent that there is no data; off = none is sent"`
+	AlertType  string   `json:"alert_type,omitempty" doc:"The objective exists for the notification policies of this alert type, and follows them"`
 	CreatedOn  web.Time `json:"created_on"`
 	ModifiedOn web.Time `json:"modified_on"`
 
@@ -61,6 +63,7 @@ type ObjectiveSpec struct {
 	Window  string   `json:"window,omitempty" doc:"Period of the budget: 7d to 90d (rolling), week, month or quarter (calendar, UTC); 28d when left out"`
 	Pairs   any      `json:"pairs,omitempty" doc:"\"standard\" (when left out), \"standard+2x\", or a list of {long, short, factor, severity: page|ticket}; windows are 5m, 30m, 1h, 2h, 6h, 1d, 3d"`
 	Guard   Guard    `json:"guard,omitempty" doc:"Against alerts by chance at little traffic"`
+	NoData  string   `json:"no_data,omitempty" maxLength:"20" doc:"Silence after which an alert is sent that there is no data: 5m to 24h, or off; 15m when left out. At little traffic none is sent"`
 }
 
 // compile checks a spec and makes the objective of it. The error names all faults. The zone of the match is not
@@ -81,6 +84,7 @@ func compile(spec ObjectiveSpec) (*Objective, error) {
 	c.window(o, spec.Window)
 	c.pairs(o, spec.Pairs)
 	c.guard(&o.Guard)
+	c.noData(o, spec.NoData)
 	if len(c.faults) > 0 {
 		slices.SortStableFunc(c.faults, func(a, b *errs.Error) int { return strings.Compare(a.Pointer, b.Pointer) })
 		return nil, c.faults

@@ -240,7 +240,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 }
 
 // readingColumns are the columns of the rows that readingRow makes.
-var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums", "excluded"}
+var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums", "excluded", "silent_at"}
 
 func (e *engine) readingRow(w *watch, shard int64, series uint32) []any {
 	s := e.sums(w)
@@ -252,6 +252,7 @@ func (e *engine) readingRow(w *watch, shard int64, series uint32) []any {
 		w.dataAt,
 		encodeSums(w.Window, &s),
 		e.excludedText(w),
+		w.silentAt(w.dataAt, e.Sums(series, w.Window)[D1]),
 	}
 }
 
@@ -259,5 +260,5 @@ func insertReadings(ctx context.Context, tx *db.Tx, rows [][]any) error {
 	return tx.Insert(ctx, "reading", readingColumns,
 		`ON CONFLICT (objective_id) DO UPDATE SET shard = excluded.shard, line = excluded.line, clock = excluded.clock,
 		data_at = excluded.data_at, sums = excluded.sums,
-		excluded = excluded.excluded`, rows)
+		excluded = excluded.excluded, silent_at = excluded.silent_at`, rows)
 }

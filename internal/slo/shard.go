@@ -81,6 +81,8 @@ type shardState struct {
 	exclusions    map[string][]exclusion // by objective
 	newExclusions []exclusion            // that got a series
 
+	answers answers // of origins
+
 	// The current batch.
 	decoded   event.Traffic
 	samples   []sample
@@ -89,8 +91,10 @@ type shardState struct {
 	newSeries []seriesKey
 	newSeen   []seenRow
 	refusals  map[string]int
-	unfilled  []*watch        // watches of new series that have exclusions
-	changed   map[string]bool // objectives that changed while the batch was counted, by id
+	unfilled  []*watch           // watches of new series that have exclusions
+	changed   map[string]bool    // objectives that changed while the batch was counted, by id
+	tracked   map[tally.Key]bool // origins whose answers are passed on, because they could not be reached
+	expired   []originName       // whose answers the batch removes
 }
 
 type seenRow struct {
@@ -100,7 +104,7 @@ type seenRow struct {
 
 func newShardState(partition int32) *shardState {
 	series := tally.NewIndex()
-	return &shardState{
+	s := &shardState{
 		engine:     newEngine(),
 		id:         partition,
 		series:     series,
@@ -112,7 +116,16 @@ func newShardState(partition int32) *shardState {
 		refusals:   map[string]int{},
 		changed:    map[string]bool{},
 		exclusions: map[string][]exclusion{},
+		tracked:    map[tally.Key]bool{},
+		answers: answers{
+			ticks:      series.Sibling(),
+			perAccount: map[string]int{},
+			changed:    map[originName]int64{},
+		},
 	}
+	s.origins.outages = map[tally.Key]*outage{}
+	s.origins.answered = s.originAnswered
+	return s
 }
 
 // addObjective adds an objective, and attaches it to its series if that exists; rewatch follows.
@@ -172,6 +185,7 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 	}
 	switch {
 	case c.Total < 0 || c.Bad < 0 || c.Bad > c.Total || c.Total > maxCount,
+		c.Unreachable < 0 || c.Unreachable > c.Bad,
 		c.Seconds < 0 || c.Seconds > maxSeconds || c.At <= 0:
 		s.refusals["unreadable"]++
 		return to
@@ -187,6 +201,8 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 	if sli == availability {
 		sli = ""
 	}
+	var zone uint32
+	monitored := false // the count is one of a zone's requests, which the shard counts
 	for _, part := range [...]struct{ kind, value string }{
 		{kindZone, ""},
 		{kindOrigin, c.Origin},
@@ -203,6 +219,13 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 			to = spread(c.At, c.Seconds, count, series, to)
 		case limited:
 			s.refusals["limit"]++
+		}
+		switch {
+		case part.kind == kindZone && sli == "" && found == seriesCounted:
+			zone = series
+			monitored = true
+		case part.kind == kindOrigin && monitored:
+			s.addOrigin(t, c, zone, found == seriesCounted)
 		}
 	}
 	return to
@@ -269,6 +292,7 @@ func (s *shardState) markStored() {
 	s.newSeries = nil
 	s.newSeen = nil
 	s.newExclusions = nil
+	s.originsStored()
 	s.transitions = nil
 	s.refused = 0
 	s.updates = 0
@@ -357,7 +381,7 @@ func (f *Feature) count(ctx context.Context, b *bus.Batch, samples []sample, s *
 		return err
 	}
 	f.observe(s, took.Seconds())
-	if len(s.transitions) > 0 {
+	if len(s.transitions) > 0 || len(s.origins.events) > 0 {
 		f.cfg.Wake()
 	}
 	s.markStored()

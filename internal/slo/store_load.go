@@ -43,6 +43,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 			s.readBlocks,
 			s.attachAllExclusions,
 			s.readStates,
+			s.readOrigins,
 			s.readSeen,
 		} {
 			if err := read(ctx, tx); err != nil {

@@ -35,6 +35,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 			s.writeSeen,
 			s.writePairStates,
 			s.writeReadings,
+			s.writeOrigins,
 		} {
 			if err := write(ctx, tx); err != nil {
 				return err
