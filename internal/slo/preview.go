@@ -11,6 +11,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/slo/tally"
 )
@@ -79,12 +80,18 @@ func (f *Feature) Preview(ctx context.Context, accountID string, spec ObjectiveS
 	if err != nil {
 		return Preview{}, err
 	}
+	if o.Composite != nil {
+		return Preview{}, errNoPreview
+	}
 	counts, err := f.previewCounts(ctx, o)
 	if err != nil {
 		return Preview{}, err
 	}
 	return f.evaluated(ctx, o, counts)
 }
+
+var errNoPreview = errs.At(errs.CodeInvalid, "/composite",
+	"a composite objective has no counts of its own: preview its members")
 
 // previewed is the counts that a preview evaluates.
 type previewed struct {

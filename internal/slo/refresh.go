@@ -183,6 +183,17 @@ func (s *shardState) removeObjective(ref changedObjective, touched map[uint32]bo
 	if len(s.objectives[at]) == 0 {
 		delete(s.objectives, at)
 	}
+	if o.Composite != nil {
+		for _, m := range o.Composite.Members {
+			s.composites[m.Objective] = slices.DeleteFunc(s.composites[m.Objective], func(other *Objective) bool {
+				return other.ID == o.ID
+			})
+			if len(s.composites[m.Objective]) == 0 {
+				delete(s.composites, m.Objective)
+			}
+		}
+		return
+	}
 	k := o.seriesKey()
 	key := s.keyOf(&k)
 	same := func(other *Objective) bool { return other.seriesKey() == k }

@@ -29,6 +29,8 @@ type seriesKey struct{ account, zone, kind, value, sli string }
 func (o *Objective) seriesKey() seriesKey {
 	k := seriesKey{o.account, o.Match.Zone, kindZone, "", o.SLI}
 	switch m := o.Match; {
+	case o.Composite != nil:
+		k.kind = kindComposite
 	case m.Origin != "":
 		k.kind, k.value = kindOrigin, m.Origin
 	case m.Hostname != "":
@@ -69,6 +71,7 @@ type shardState struct {
 	wanted     *tally.Index   // keys of the series that exist because an objective applies to them
 	perAccount map[string]int // series
 	objectives map[zoneKey][]*Objective
+	composites map[string][]*Objective // by the id of a member
 	seen       map[batchID]int64
 	newest     int64 // newest time of a message, from the bus
 	pruned     int64
@@ -111,6 +114,7 @@ func newShardState(partition int32) *shardState {
 		wanted:     series.Sibling(),
 		perAccount: map[string]int{},
 		objectives: map[zoneKey][]*Objective{},
+		composites: map[string][]*Objective{},
 		seen:       map[batchID]int64{},
 		saved:      map[*watch][]pairState{},
 		refusals:   map[string]int{},
@@ -132,6 +136,12 @@ func newShardState(partition int32) *shardState {
 func (s *shardState) addObjective(o *Objective) *watch {
 	at := zoneKey{o.account, o.Match.Zone}
 	s.objectives[at] = append(s.objectives[at], o)
+	if o.Composite != nil {
+		for _, m := range o.Composite.Members {
+			s.composites[m.Objective] = append(s.composites[m.Objective], o)
+		}
+		return nil
+	}
 	k := o.seriesKey()
 	key := s.keyOf(&k)
 	if (k.kind != kindZone || k.sli != "") && !s.wanted.Has(key) {

@@ -243,8 +243,10 @@ func (o *Objective) rising(s *Status, r reading) *PairStatus {
 
 func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus {
 	st := r.pairs[i]
+	seen := o.evidenceOf(&r, &p)
+	r.sums = seen.sums
 	need, held := o.need(&p, &r.sums)
-	fires := o.fires(&p, &r.sums, r.clock-r.first)
+	fires := o.fires(&p, &r.sums, seen.age)
 	out := PairStatus{
 		Pair:     p.String(),
 		Factor:   p.Factor,

@@ -25,6 +25,8 @@ type storedConfig struct {
 	Pairs  any     `json:"pairs"`
 	Guard  Guard   `json:"guard"`
 	NoData string  `json:"no_data,omitempty"`
+
+	Composite *Composite `json:"composite,omitempty"`
 }
 
 const selectObjective = `SELECT id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at,
@@ -59,6 +61,8 @@ func selectObjectives(ctx context.Context, tx *db.Tx, rest string, args ...any) 
 		spec.Pairs = c.Pairs
 		spec.Guard = c.Guard
 		spec.NoData = c.NoData
+		spec.Composite = c.Composite
+		zone := spec.Match.Zone
 		o, err := compile(spec)
 		if err != nil {
 			return fmt.Errorf("objective %s: %w", objectiveID, err)
@@ -66,6 +70,7 @@ func selectObjectives(ctx context.Context, tx *db.Tx, rest string, args ...any) 
 		o.ID = objectiveID
 		o.account = owner
 		o.AlertType = alertType
+		o.Match.Zone = zone
 		o.CreatedOn = web.TimeOf(created)
 		o.ModifiedOn = web.TimeOf(modified)
 		list = append(list, o)
@@ -112,6 +117,10 @@ func (f *Feature) resolve(ctx context.Context, accountID string, spec ObjectiveS
 	if err != nil {
 		return nil, err
 	}
+	o.account = accountID
+	if o.Composite != nil {
+		return o, nil
+	}
 	ref, pointer := o.Match.Zone, "/match/zone"
 	switch {
 	case ref != "":
@@ -130,7 +139,6 @@ func (f *Feature) resolve(ctx context.Context, accountID string, spec ObjectiveS
 			clip(ref, 100))
 	}
 	o.Match.Zone = zone
-	o.account = accountID
 	return o, nil
 }
 
@@ -161,6 +169,9 @@ func (f *Feature) insert(ctx context.Context, o *Objective) error {
 		if err := nameIsFree(ctx, tx, o); err != nil {
 			return err
 		}
+		if err := checkMembers(ctx, tx, o); err != nil {
+			return err
+		}
 		text, err := json.Marshal(o.stored())
 		if err != nil {
 			return err
@@ -185,7 +196,7 @@ func (f *Feature) insert(ctx context.Context, o *Objective) error {
 }
 
 func (o *Objective) stored() storedConfig {
-	return storedConfig{o.Target, o.Window.String(), o.Pairs, o.Guard, o.NoData}
+	return storedConfig{o.Target, o.Window.String(), o.Pairs, o.Guard, o.NoData, o.Composite}
 }
 
 func nameIsFree(ctx context.Context, tx *db.Tx, o *Objective) error {
@@ -222,6 +233,12 @@ func (f *Feature) Replace(
 			return err
 		}
 		if err := nameIsFree(ctx, tx, o); err != nil {
+			return err
+		}
+		if err := refuseMember(ctx, tx, before, o); err != nil {
+			return err
+		}
+		if err := checkMembers(ctx, tx, o); err != nil {
 			return err
 		}
 		o.CreatedOn = before.CreatedOn
@@ -294,6 +311,9 @@ func (f *Feature) remove(
 			if err := check(o); err != nil {
 				return err
 			}
+		}
+		if err := refuseMember(ctx, tx, o, nil); err != nil {
+			return err
 		}
 		if err := errors.Join(note(o.ref()), f.end(ctx, tx, o, func(Pair) bool { return true })); err != nil {
 			return err

@@ -41,7 +41,10 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 				return err
 			}
 		}
-		return storeTransitions(ctx, tx, s.unchanged(s.transitions))
+		if err := storeTransitions(ctx, tx, s.unchanged(s.transitions)); err != nil {
+			return err
+		}
+		return f.evaluateComposites(ctx, tx, s.dueComposites(), s.alertFrom)
 	})
 }
 
@@ -224,6 +227,23 @@ func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	return insertReadings(ctx, tx, rows)
+}
+
+// dueComposites lists the composite objectives with a member whose reading the batch writes.
+func (s *shardState) dueComposites() (list []*Objective) {
+	if len(s.composites) == 0 {
+		return nil
+	}
+	for _, series := range s.due {
+		for w := range s.watchesOf(series) {
+			for _, o := range s.composites[w.ID] {
+				if !s.changed[o.ID] && !slices.Contains(list, o) {
+					list = append(list, o)
+				}
+			}
+		}
+	}
+	return list
 }
 
 // storedPeriods are the periods that a stored reading has a place for, after the short windows. Any other period
