@@ -49,6 +49,14 @@ type CompositeMember struct {
 	Weight    int64  `json:"weight,omitempty" minimum:"0" maximum:"100" doc:"For the mode weighted; all weights sum to 100"`
 }
 
+// text describes the composite for people.
+func (c *Composite) text() string {
+	if c.Mode == CompositeWeighted {
+		return fmt.Sprintf("%d objectives by weight", len(c.Members))
+	}
+	return fmt.Sprintf("all of %d objectives", len(c.Members))
+}
+
 // composite checks the description of a composite, without its members.
 func (c *checker) composite(o *Objective) {
 	in := o.Composite

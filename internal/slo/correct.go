@@ -83,10 +83,10 @@ func (f *Feature) Correct(ctx context.Context, accountID string, in CorrectionCr
 		if err != nil {
 			return err
 		}
-		if err := writeCorrection(ctx, tx, c); err != nil {
+		if c.requestEvent, err = f.auditCorrection(ctx, tx, "create", nil, c); err != nil {
 			return err
 		}
-		return f.auditCorrection(ctx, tx, "create", nil, c)
+		return writeCorrection(ctx, tx, c)
 	})
 	return c, err
 }
@@ -322,10 +322,10 @@ func (f *Feature) decide(
 		if err != nil {
 			return err
 		}
-		if err := writeCorrection(ctx, tx, c); err != nil {
+		if c.decisionEvent, err = f.auditCorrection(ctx, tx, action, &before, c); err != nil {
 			return err
 		}
-		return f.auditCorrection(ctx, tx, action, &before, c)
+		return writeCorrection(ctx, tx, c)
 	})
 	return c, err
 }
@@ -378,13 +378,15 @@ func (f *Feature) correctObjective(ctx context.Context, tx *db.Tx, o *Objective)
 	return err
 }
 
-// auditCorrection records a change of a correction, in its transaction.
-func (f *Feature) auditCorrection(ctx context.Context, tx *db.Tx, action string, before, after *Correction) error {
+// auditCorrection records a change of a correction, in its transaction, and returns the id of the event.
+func (f *Feature) auditCorrection(
+	ctx context.Context, tx *db.Tx, action string, before, after *Correction,
+) (eventID string, err error) {
 	var was any
 	if before != nil {
 		was = before
 	}
-	e := event.NewAudit(after.account, action, "correction", after.ID, after.name()).Changed(was, after)
+	e := event.NewAudit(after.account, action, "correction", after.ID, after.name()).Changed(was, after).At(f.now())
 	e.Zone = after.Zone
-	return f.cfg.Record(ctx, tx, e)
+	return e.ID, f.cfg.Record(ctx, tx, e)
 }

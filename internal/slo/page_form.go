@@ -144,6 +144,11 @@ func (f *objectiveForm) spec() (ObjectiveSpec, error) {
 		NoData: f.NoData,
 	}
 	switch f.Kind {
+	case kindComposite:
+		if f.Existing != nil { // members are changed over the API
+			s.Composite = f.Existing.Composite
+			s.Match = Match{}
+		}
 	case kindHostname:
 		s.Match.Hostname = f.Value
 	case kindOrigin:
@@ -151,7 +156,7 @@ func (f *objectiveForm) spec() (ObjectiveSpec, error) {
 	case kindPathClass:
 		s.Match.PathClass = f.Value
 	}
-	if f.Kind != kindZone && f.Value == "" {
+	if f.Kind != kindZone && f.Kind != kindComposite && f.Value == "" {
 		faults = append(faults, errs.At(errs.CodeMissingField, "/value", "name it, or choose all requests"))
 	}
 	if f.Pairs == ownPairs {
@@ -220,6 +225,9 @@ func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) er
 		OwnPairs:      f.Pairs == ownPairs,
 	}
 	title := "New objective"
+	if f.Kind == kindComposite && f.Existing != nil && f.Existing.Composite != nil {
+		data.Kinds = [][2]string{{kindComposite, f.Existing.Composite.text()}}
+	}
 	if f.Existing != nil {
 		title = "Edit " + f.Existing.Name
 		data.Action = objectivePath(v.Account, f.Existing.ID)

@@ -136,6 +136,9 @@ func (s *shardState) replaceObjectives(
 		}
 		s.exclusions[objectiveID] = list[objectiveID]
 	}
+	if err := s.freeExcluded(); err != nil {
+		return nil, err
+	}
 	var recount []uint32
 	for series := range touched {
 		if s.rewatch(series) {

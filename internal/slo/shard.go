@@ -84,6 +84,10 @@ type shardState struct {
 	exclusions    map[string][]exclusion // by objective
 	newExclusions []exclusion            // that got a series
 
+	excludedBy map[string]excludedSeries // by exclusion
+	free       []uint32                  // series of exclusions that were removed, ascending
+	reused     map[uint32]seriesKey      // series whose line was freed or used again, since they were stored
+
 	answers answers // of origins
 
 	// The current batch.
@@ -120,6 +124,8 @@ func newShardState(partition int32) *shardState {
 		refusals:   map[string]int{},
 		changed:    map[string]bool{},
 		exclusions: map[string][]exclusion{},
+		excludedBy: map[string]excludedSeries{},
+		reused:     map[uint32]seriesKey{},
 		tracked:    map[tally.Key]bool{},
 		answers: answers{
 			ticks:      series.Sibling(),
@@ -302,6 +308,7 @@ func (s *shardState) markStored() {
 	s.newSeries = nil
 	s.newSeen = nil
 	s.newExclusions = nil
+	clear(s.reused)
 	s.originsStored()
 	s.transitions = nil
 	s.refused = 0

@@ -30,6 +30,7 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 		}
 		for _, write := range []func(context.Context, *db.Tx) error{
 			s.writeSeries,
+			s.writeReused,
 			s.writeExclusions,
 			s.writeBlocks,
 			s.writeSeen,
