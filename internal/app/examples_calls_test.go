@@ -428,6 +428,7 @@ func (r *recorder) callCorrections(s *story, objective string) {
 		"from":   at(24 * time.Hour),
 		"to":     at(32 * time.Hour),
 	}
+	r.do("preview-correction", input{path: one, body: upgrade})
 	planned := ask("create-correction", input{path: one, body: upgrade})
 	r.do("reject-correction", input{path: planned})
 	r.do("list-corrections", input{path: one})

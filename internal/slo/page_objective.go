@@ -72,23 +72,24 @@ func (p PairStatus) Word() string {
 // why, what spent it, and what changed.
 type objectivePage struct {
 	*Objective
-	Status   Status
-	Hub      ui.Hub
-	Zone     string // name
-	Path     string
-	Live     string // URL of the fragments
-	Headline string // first sentence of the status
-	Rest     string // the other sentences
-	Since    time.Time
-	Metrics  []ui.Metric
-	Ranges   []ui.Link
-	Budget   ui.Chart
-	Burn     ui.Chart
-	Pairs    []pairRow
-	Spent    *spentPage
-	Past     []Past
-	Older    string // URL of older transitions
-	Activity *ui.Activity
+	Status      Status
+	Hub         ui.Hub
+	Zone        string // name
+	Path        string
+	Live        string // URL of the fragments
+	Headline    string // first sentence of the status
+	Rest        string // the other sentences
+	Since       time.Time
+	Metrics     []ui.Metric
+	Ranges      []ui.Link
+	Budget      ui.Chart
+	Burn        ui.Chart
+	Pairs       []pairRow
+	Spent       *spentPage
+	Corrections objectiveCorrections
+	Past        []Past
+	Older       string // URL of older transitions
+	Activity    *ui.Activity
 
 	timeline timeline
 	audit    string // path of the audit log; "" = the visitor may not read it
@@ -136,6 +137,9 @@ func (p *pages) showOne(v *page.Visit) error {
 		if err := p.setActivity(v, &data); err != nil {
 			return err
 		}
+	}
+	if err := p.setCorrections(v, &data); err != nil {
+		return err
 	}
 	past, err := p.past(v, o)
 	if err != nil {
@@ -305,6 +309,15 @@ func (d *objectivePage) setHub(v *page.Visit) {
 		d.Hub.More = append(d.Hub.More, ui.Link{
 			Label: "Duplicate", Icon: "copy", Href: objectivesPath(v.Account) + "/new?" + url.Values{"from": {d.ID}}.Encode(),
 		})
+	}
+	if write {
+		href := d.Corrections.New
+		if d.Status.State == Burning || d.Status.State == Recovering {
+			href += "&kind=" + string(Incident)
+		}
+		d.Hub.More = append(d.Hub.More,
+			ui.Link{Label: "Correct a time…", Icon: "calendar-clock", Href: href},
+			ui.Link{Label: "Reset the budget…", Icon: "rotate-ccw", Href: d.Corrections.New + "&kind=" + string(Reset)})
 	}
 	d.Hub.More = append(d.Hub.More, ui.Link{Label: "Monthly report", Icon: "file-text", Href: reportPath(v.Account)})
 	if d.audit != "" {

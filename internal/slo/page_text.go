@@ -137,14 +137,3 @@ func (s Status) EndText() string {
 	}
 	return s.Budget.endText()
 }
-
-// Word is the kind of a correction as a label.
-func (c ActiveCorrection) Word() string {
-	switch c.Kind {
-	case Maintenance:
-		return "Maintenance"
-	case Incident:
-		return "Incident"
-	}
-	return "Budget reset"
-}
