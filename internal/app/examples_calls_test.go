@@ -401,6 +401,11 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("get-objective-spending", input{path: path})
 	r.do("preview-objective", input{path: one, body: objective})
 	r.do("get-objectives-report", input{path: one})
+	r.do("replace-report-schedule", input{path: one, body: object{
+		"enabled":   true,
+		"addresses": []string{"ana@acme.example"},
+	}})
+	r.do("get-report-schedule", input{path: one})
 	r.callCorrections(s, id)
 	r.do("delete-objective", input{path: []string{s.account, gone}})
 }

@@ -43,6 +43,9 @@ var flashes = page.Flashes{
 	"changed": "Objective changed.",
 	"deleted": "Objective deleted. Its alerts have ended.",
 
+	"report-on":  "The report is sent by mail.",
+	"report-off": "The report is no longer sent by mail.",
+
 	"correction-active":   "Correction created. It is active.",
 	"correction-pending":  "Correction requested. It waits for the approval of a second member.",
 	"correction-approved": "Correction approved. It is active.",
@@ -61,6 +64,7 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	const one = base + "/{slo_id}"
 	p.Get(base, account.SLORead, p.showList)
 	p.Get(base+"/report", account.SLORead, p.showReport)
+	p.Post(base+"/report", account.SLOWrite, p.submitReportMail)
 	p.Get(base+"/new", account.SLOWrite, p.showNew)
 	p.Get(base+"/new/parts/{zone_id}", account.SLOWrite, p.findParts)
 	p.Post(base, account.SLOWrite, p.submit(parseForm))

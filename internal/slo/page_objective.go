@@ -3,9 +3,7 @@ package slo
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -362,7 +360,7 @@ func (d *objectivePage) stateGroup(accountID string) ui.PropertyGroup {
 	if s.Budget.Total > 0 {
 		target.Note = percentText(d.allowed.ratio()) + " may fail"
 		window.Note = grouped(s.Budget.Total) + " requests"
-		reached.Text = strconv.FormatFloat(math.Floor(s.Budget.Achieved*1000)/1000, 'f', 3, 64) + " %"
+		reached.Text = reachedText(s.Budget.Achieved)
 	}
 	g := ui.PropertyGroup{Properties: []ui.Property{state, zone, target, reached, window}}
 	if part := d.Part(); part != "" {
