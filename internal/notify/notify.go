@@ -37,6 +37,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/cache"
@@ -257,7 +258,7 @@ func (n *Feature) Describe() feature.Feature {
 		Finders:  n.finders(),
 		Actions:  n.actions(),
 		Offer:    n.acknowledgements(),
-		News:     n.news(),
+		News:     feature.NewsFrom(account.NotificationsRead, n.newsSince),
 		Stages:   n.Stages(n.Active),
 	}
 }

@@ -77,9 +77,9 @@ func newWorld(t testing.TB, url string) *world {
 }
 
 // another is the Feature of a further process on the same database.
-func (w *world) another(r prometheus.Registerer) *slo.Feature {
+func (w *world) another(r prometheus.Registerer, change ...func(*slo.Config)) *slo.Feature {
 	w.t.Helper()
-	f, err := slo.New(slo.Config{
+	cfg := slo.Config{
 		Env: feature.Env{
 			DB:         w.db,
 			Record:     feature.NewRecorder(w.record),
@@ -87,7 +87,11 @@ func (w *world) another(r prometheus.Registerer) *slo.Feature {
 			Registerer: r,
 		},
 		Zone: w.zone,
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	f, err := slo.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -220,6 +224,8 @@ func (w *world) dump() string {
 		`SELECT objective_id, pair, shard, state, since, began, told FROM standing ORDER BY objective_id, pair`,
 		`SELECT id, objective_id, at, detail FROM transition ORDER BY at, id`,
 		`SELECT topic, value FROM outbox ORDER BY id`,
+		`SELECT shard, account_id, zone_id, origin, at FROM origin_answer ORDER BY shard, account_id, zone_id, origin`,
+		`SELECT shard, account_id, zone_id, origin, detail FROM origin_outage ORDER BY shard, account_id, zone_id, origin`,
 	} {
 		err := w.db.View(w.t.Context(), func(tx *db.Tx) error {
 			rows, err := tx.Query(w.t.Context(), query)
