@@ -27,7 +27,12 @@ type Channel interface {
 type Traits struct {
 	Type  string        // of its destinations, such as slack
 	Title string        // for people: "Slack"
-	Rate  delivery.Rate // of one destination; the zero value is unlimited
+	Rate  delivery.Rate // of one destination, or of one RateKey; the zero value is unlimited
+	// RateKey names what the rate is counted for, by the address of a destination; nil = the destination.
+	RateKey func(address string) string
+	// Program says that the receiver is a program that counts incidents: it gets every START and END in order.
+	// Persons and pagers are spared a pair of which they have seen nothing (see supersede).
+	Program bool
 	// Answers are the responses that this receiver gives another meaning than the
 	// table of delivery.Judge does.
 	Answers []Answer

@@ -36,6 +36,8 @@ type outgoing struct {
 	labels
 	alert *prepared // just stored by this process; nil = in the database
 
+	unsettled bool // of an END: its START had not been delivered yet when alert was stored
+
 	// Of the newest attempt.
 	channel  Channel
 	meaning  *Answer   // of the response; nil = what it says
@@ -80,6 +82,9 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 		if !member {
 			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
 		}
+	}
+	if verdict, err := n.endAfter(ctx, it); err != nil || verdict != nil {
+		return nil, verdict, err
 	}
 	if o.fallback, err = n.fallbackOf(ctx, it, d); err != nil {
 		return nil, nil, err

@@ -19,7 +19,7 @@
 // A delivery:
 //
 //	waiting --2xx--> delivered        waiting --permanent or given up--> failed
-//	waiting --END before START was attempted--> superseded (both)
+//	waiting --END before START was attempted--> superseded (both; not of a program)
 //	waiting --START failed for good, destination disabled--> not_sent
 //	waiting --mail without a server--> kept
 //
@@ -220,7 +220,7 @@ func New(cfg Config) (*Feature, error) {
 		Send:       n.send,
 		Judge:      n.judge,
 		Rate:       n.rate,
-		Order:      supersede,
+		Order:      n.supersede,
 		Record:     n.recordOutcomes,
 		Load:       loadLabels,
 		Log:        cfg.Log,

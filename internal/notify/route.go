@@ -17,6 +17,7 @@ type sending struct {
 	policyID, policy string
 	target           target
 	start, followed  string // of an END: id and state of its START's delivery
+	replaced         bool   // that delivery went to a fallback, which has a delivery of its own
 	hold             time.Time
 	heldFor          string // the subject whose interval holds it back until hold
 	why              string // that reason, for people
@@ -140,6 +141,10 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 	if err != nil {
 		return err
 	}
+	replaced := map[string]bool{}
+	for _, d := range starts {
+		replaced[d.FallbackOf] = true
+	}
 	for _, d := range starts {
 		t, err := s.targetByID(ctx, p.alert.Account, d.Destination)
 		if err != nil {
@@ -154,6 +159,7 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 			target:   t,
 			start:    d.ID,
 			followed: d.State,
+			replaced: replaced[d.ID],
 		})
 	}
 	for _, c := range open.decision {
@@ -176,7 +182,7 @@ const targetGone = "gone"
 // stored too, with the reason.
 func (s *storing) deliver(p *prepared, sends []sending) {
 	for _, x := range sends {
-		data := &outgoing{alert: p, labels: labels{
+		data := &outgoing{alert: p, unsettled: x.followed == delivery.StateWaiting, labels: labels{
 			Event:     p.alert.Event,
 			PolicyID:  x.policyID,
 			Policy:    x.policy,
@@ -205,7 +211,10 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 		case x.target.state == targetGone:
 			it.State = delivery.StateNotSent
 			it.Why = whyDeleted
-		case x.followed == delivery.StateFailed, x.followed == delivery.StateNotSent:
+		case x.replaced:
+			it.State = delivery.StateNotSent
+			it.Why = whyFollowed
+		case !s.n.program(it) && (x.followed == delivery.StateFailed || x.followed == delivery.StateNotSent):
 			it.State = delivery.StateNotSent
 			it.Why = whyNoStart
 		default:
