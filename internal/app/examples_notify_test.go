@@ -42,13 +42,16 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 		"body_template": `{"title": "{{headline}}", "failed": {{data.failed}}}`,
 		"alert_type":    "shop_payment_provider_down",
 	}})
+	connection := r.id(r.do("begin-pagerduty-connection", input{path: one}))
 	service := object{
+		"connect_id":  connection,
 		"name":        "Payments",
 		"routing_key": "R0123456789ABCDEFGHIJKLMNOPQRSTU",
 		"url":         receiver + "/v2/enqueue",
 	}
 	connected := r.id(r.do("create-pagerduty-service", input{path: one, body: service}))
 	r.do("list-pagerduty-services", input{path: one})
+	r.do("list-connected-pagerduty-services", input{path: []string{s.account, connection}})
 	r.do("send-pagerduty-test", input{path: []string{s.account, connected}})
 	r.do("delete-pagerduty-service", input{path: []string{s.account, connected}})
 	r.do("delete-pagerduty-services", input{path: one})

@@ -53,6 +53,7 @@ type destinationSettings struct {
 	Type     string    `json:"type,omitempty"` // explicit; "" = derived from the URL
 	Body     string    `json:"body,omitempty"` // template
 	Fallback *Fallback `json:"fallback,omitempty"`
+	Connect  string    `json:"connect,omitempty"` // id under which a PagerDuty service was connected
 }
 
 // address is the URL, or the address of mail, to which messages are sent.

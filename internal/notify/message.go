@@ -178,6 +178,9 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 	m.Subject = subjectTitle(row.about, m.Title, row.root.summary)
 	m.URL = n.alertURL(it.Tenant, row.root.id)
 	m.root = row.root
+	if a.Event == event.AlertStart && !outgoingOf(it).channel.Traits().Program {
+		m.AckURL = n.ackURL(n.ackToken(it.Tenant, row.root.id, it.Destination))
+	}
 	if a.Event == event.AlertEnd {
 		m.Started = row.started
 		if a.Summary == "" {

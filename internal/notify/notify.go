@@ -172,6 +172,7 @@ type Feature struct {
 	erasures atomic.Int64 // begun and ended; see asOf
 	health   health
 	ids      sequence
+	rateKeys rateKeys
 
 	policyCache      *cache.Cache[string, cachedPolicies] // by account
 	destinationCache *cache.Cache[string, *Destination]   // by id

@@ -49,6 +49,7 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	p := &pages{n, set}
 	p.addAlerts()
 	p.addNotes()
+	p.addAcknowledge()
 	p.addPolicies()
 	p.addWebhooks()
 	p.addDeliveries()

@@ -168,6 +168,7 @@ func (n *Feature) sampleMessage(kind *AlertType, p *Policy) *Message {
 		Summary:  alertTitle(&event.Alert{}, kind.Title, zone),
 		Data:     kind.Sample,
 		URL:      n.alertURL(p.account, "sample"),
+		AckURL:   n.ackURL("sample"),
 	}
 	m.Correlation = "sample"
 	m.sanitize()

@@ -214,7 +214,7 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 		case x.replaced:
 			it.State = delivery.StateNotSent
 			it.Why = whyFollowed
-		case !s.n.program(it) && (x.followed == delivery.StateFailed || x.followed == delivery.StateNotSent):
+		case (x.followed == delivery.StateFailed || x.followed == delivery.StateNotSent) && !s.n.program(it):
 			it.State = delivery.StateNotSent
 			it.Why = whyNoStart
 		default:

@@ -195,3 +195,17 @@ func TestAPagerIsSparedAPairOfWhichItSawNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestTheWebhooksOfASpaceShareItsRate(t *testing.T) {
+	for _, c := range channeltest.Channels() {
+		key := c.Traits().RateKey
+		if c.Traits().Type != "gchat" {
+			continue
+		}
+		const base = "https://chat.googleapis.com/v1/spaces/"
+		one := key(base + "AAAA/messages?key=k1&token=t1")
+		if key(base+"AAAA/messages?key=k2&token=t2") != one || key(base+"BBBB/messages?key=k1&token=t1") == one {
+			t.Errorf("the key of a webhook is %q", one)
+		}
+	}
+}

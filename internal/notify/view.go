@@ -74,6 +74,9 @@ func ViewOf(m *Message) View {
 		v.fact("Ended", timeText(m.At))
 		return v
 	}
+	if m.AckURL != "" {
+		v.Links = append(v.Links, Link{"Acknowledge", m.AckURL})
+	}
 	v.Lead, _ = Preceded(m)
 	v.Changes = m.Changes
 	v.More = m.More

@@ -38,6 +38,7 @@ func notificationsOf(t *testing.T, a testAccount, objects map[string]string) {
 		"routing_key": strings.Repeat("k", 32),
 		"url":         receiver.URL,
 	})
+	objects["connect_id"] = create("/destinations/pagerduty/connect", nil)
 	objects["policy_id"] = create("/policies", map[string]any{
 		"name":       "policy",
 		"enabled":    true,
