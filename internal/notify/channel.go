@@ -78,12 +78,13 @@ type Message struct {
 	Correlation string
 	Incident    string // of the same incident: start, end and repeats have the same
 	Severity    string
-	Property    string    // name of the property; "" = none, or several
-	At          time.Time // of the alert's start, end or notice
-	Began       time.Time // of the condition that it reports
-	Started     time.Time // of an end: when its alert was raised
-	Subject     string    // title of what it is about: "Checkout error budget burn"
-	Summary     string    // one sentence
+	Property    string         // name of the property; "" = none, or several
+	Zone        *time.Location // of the account, for times in texts; nil = UTC
+	At          time.Time      // of the alert's start, end or notice
+	Began       time.Time      // of the condition that it reports
+	Started     time.Time      // of an end: when its alert was raised
+	Subject     string         // title of what it is about: "Checkout error budget burn"
+	Summary     string         // one sentence
 	Data        json.RawMessage
 	Changes     []Change
 	More        int    // changes that are not listed

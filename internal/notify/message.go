@@ -90,6 +90,7 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 		return nil, nil, err
 	}
 	m := n.newMessage(d, it.ID)
+	m.Zone = n.TimeZone(ctx, it.Tenant)
 	m.PolicyID = o.PolicyID
 	m.Policy = o.Policy
 	if it.Payload == "" {

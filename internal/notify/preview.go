@@ -123,6 +123,7 @@ func (n *Feature) sampleMessages(ctx context.Context, p *Policy) (list []SampleM
 		return []SampleMessage{}, err
 	}
 	m := n.sampleMessage(kind, p)
+	m.Zone = n.TimeZone(ctx, p.account)
 	list = []SampleMessage{}
 	for _, name := range []string{KindEmail, KindWebhook} {
 		channel := n.channelOf(name, "")

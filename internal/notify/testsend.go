@@ -94,6 +94,7 @@ func (n *Feature) sendTest(ctx context.Context, d *Destination) (r delivery.Resu
 		return r, nil, errs.New(errs.CodeUnavailable, "this installation has no channel of the kind %s", d.Kind)
 	}
 	m := n.newMessage(d, n.ids.next(n.Now()))
+	m.Zone = n.TimeZone(ctx, d.account)
 	n.fillTest(m)
 	m.sanitize()
 	ctx, cancel := context.WithTimeout(ctx, n.Limits.Attempt) // as long as a delivery

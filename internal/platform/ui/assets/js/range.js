@@ -2,7 +2,7 @@
 // calendar that fills them, and the choice of the zone. Without scripts the
 // fields are the browser's own and mean UTC.
 import { calendar } from "./calendar.js";
-import { fromWall, inUTC, setZone, wall } from "./time.js";
+import { fromWall, setZone, wall, zoneChoice } from "./time.js";
 
 export const field = (d) => wall(d).toISOString().slice(0, 19).replace("T", " ");
 
@@ -18,7 +18,8 @@ const valid = (at) => (at && !Number.isNaN(at.getTime()) ? at : null);
 
 function pressed(form) {
   for (const button of form.querySelectorAll("[data-zone-choice]")) {
-    button.setAttribute("aria-pressed", String((button.dataset.zoneChoice === "utc") === inUTC()));
+    if (button.dataset.zoneChoice === "account") button.hidden = !document.documentElement.dataset.timeZone;
+    button.setAttribute("aria-pressed", String(button.dataset.zoneChoice === zoneChoice()));
   }
 }
 
