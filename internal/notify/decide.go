@@ -20,8 +20,8 @@ func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, n
 		return nil
 	}
 	once := notified == nil // the decision depends on nothing but the attributes
-	for i := range s.policies[p.alert.Account] {
-		policy := &s.policies[p.alert.Account][i]
+	for i := range s.policies[p.alert.Account].list {
+		policy := &s.policies[p.alert.Account].list[i]
 		if policy.AlertType != p.alert.Type || notified[policy.ID] {
 			continue
 		}
@@ -115,6 +115,12 @@ func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, att
 	matched, why, hold := evaluate(policy, attr, last, p.at)
 	c = PolicyResult{PolicyID: policy.ID, Policy: policy.Name, Matched: matched, Why: why}
 	if !matched {
+		return c, nil, nil
+	}
+	if silence, why := silencedBy(s.policies[p.alert.Account].silences, policy, attr, s.now); silence != "" {
+		c.Matched = false
+		c.Why = why
+		c.SilencedBy = silence
 		return c, nil, nil
 	}
 	targets, err := s.targets(ctx, policy)

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
@@ -15,6 +16,10 @@ const pruneBatch = 500
 func (n *Feature) prune(ctx context.Context) error {
 	before := n.Now().Add(-n.Limits.Keep)
 	if _, err := n.queue.Prune(ctx, before); err != nil {
+		return err
+	}
+	err := n.DB.Tx(ctx, func(tx *db.Tx) error { return pruneSilences(ctx, tx, before) })
+	if err != nil {
 		return err
 	}
 	oldest := id.Lowest(before)
@@ -44,4 +49,11 @@ func (n *Feature) prune(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// pruneSilences deletes silences that ended before a time; their decisions stay with the alerts.
+func pruneSilences(ctx context.Context, tx *db.Tx, before time.Time) error {
+	_, err := tx.Exec(ctx, `DELETE FROM silence WHERE id IN (SELECT id FROM silence
+		WHERE ends_at < $1 AND resumed_at > 0 LIMIT $2)`, before.UnixMicro(), pruneBatch)
+	return err
 }

@@ -94,8 +94,8 @@ func (s *storing) readHooks(ctx context.Context, p *Policy) error {
 		}
 	}
 	add(p)
-	for i := range s.policies[p.account] {
-		other := &s.policies[p.account][i]
+	for i := range s.policies[p.account].list {
+		other := &s.policies[p.account].list[i]
 		if len(rows) < hooksAhead && other.AlertType == p.AlertType && other.Enabled {
 			add(other)
 		}

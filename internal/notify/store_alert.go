@@ -111,8 +111,8 @@ func (n *Feature) storeAlerts(
 
 // policiesFor reads the policies of the accounts, and resolves the zones that they
 // name, before the transaction: zones are in another feature's database.
-func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string][]Policy, error) {
-	found := map[string][]Policy{}
+func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string]cachedPolicies, error) {
+	found := map[string]cachedPolicies{}
 	for _, p := range list {
 		account := p.alert.Account
 		if _, ok := found[account]; ok || p.status == ingest.Rejected {
@@ -122,8 +122,13 @@ func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string
 		if err != nil {
 			return nil, err
 		}
-		for i := range policies {
-			if err := n.resolveZones(ctx, &policies[i]); err != nil {
+		for i := range policies.list {
+			if err := n.resolveZones(ctx, &policies.list[i]); err != nil {
+				return nil, err
+			}
+		}
+		for i := range policies.silences {
+			if err := n.resolveZones(ctx, &policies.silences[i].match); err != nil {
 				return nil, err
 			}
 		}
@@ -144,7 +149,7 @@ type storing struct {
 	n          *Feature
 	tx         *db.Tx
 	now        time.Time
-	policies   map[string][]Policy
+	policies   map[string]cachedPolicies
 	stored     map[alertName]storedAlert    // known ids
 	incidents  map[incidentKey]*openedBy    // locked
 	openings   map[incidentKey]*opening     // of the incidents, as they were before the transaction
