@@ -87,9 +87,11 @@ type Message struct {
 	Summary     string         // one sentence
 	Data        json.RawMessage
 	Changes     []Change
-	More        int    // changes that are not listed
-	URL         string // of the alert's page
-	AckURL      string // with which the recipient acknowledges the alert; "" = the message has no such link
+	More        int      // changes that are not listed
+	Digest      []Change // of a digest: its alerts, as they are now
+	DigestMore  int      // alerts that are not listed
+	URL         string   // of the alert's page
+	AckURL      string   // with which the recipient acknowledges the alert; "" = the message has no such link
 
 	root rootSummary // the alert that opened the incident
 }

@@ -181,7 +181,7 @@ func (n *Feature) refuseUsed(ctx context.Context, tx *db.Tx, d *Destination) err
 		noun = "PagerDuty service"
 	}
 	for _, p := range policies {
-		if slices.Contains(p.Mechanisms.hooks(), Mechanism{d.ID}) {
+		if all := p.every(); slices.Contains(all.hooks(), Mechanism{d.ID}) {
 			return errs.New(errs.CodeStateConflict, "the policy %s sends to this %s; take it out of the policy first",
 				quoted(p.Name), noun)
 		}

@@ -21,11 +21,13 @@ type PolicyResult struct {
 type attributes struct {
 	kind     string
 	severity string
-	zones    []Zone // all that the alert names; one that is not known has only a name
-	zoneRef  string // as the alert names it
-	filters  map[string][]string
-	subject  string // key of what the alert is about: the interval of a policy counts per subject
-	lasts    bool   // it goes on until its end: an interval delays it and does not drop it
+	// severities of the type, mild to severe.
+	severities []string
+	zones      []Zone // all that the alert names; one that is not known has only a name
+	zoneRef    string // as the alert names it
+	filters    map[string][]string
+	subject    string // key of what the alert is about: the interval of a policy counts per subject
+	lasts      bool   // it goes on until its end: an interval delays it and does not drop it
 }
 
 // The filter keys of every type, in addition to those that it declares.
@@ -108,6 +110,9 @@ func evaluate(p *Policy, s *attributes, notified, now time.Time) (matched bool, 
 	why, named := p.mismatch(s)
 	if why != "" {
 		return no("%s", why)
+	}
+	if p.tooMild(s) {
+		return no("its severity %s is below %s", s.severity, p.MinSeverity)
 	}
 	if names, trial := s.onTrial(); trial && !named {
 		if len(names) == 1 {

@@ -17,10 +17,11 @@ import (
 type labels struct {
 	Event     event.AlertEvent `json:"event"`
 	PolicyID  string           `json:"policy_id,omitempty"`
-	Policy    string           `json:"policy,omitempty"`   // its name then
-	Mechanism string           `json:"mechanism"`          // the destination's name or address then
-	Type      string           `json:"type,omitempty"`     // the destination's type then
-	HeldFor   string           `json:"held_for,omitempty"` // the subject whose interval holds a start back
+	Policy    string           `json:"policy,omitempty"`    // its name then
+	Mechanism string           `json:"mechanism"`           // the destination's name or address then
+	Type      string           `json:"type,omitempty"`      // the destination's type then
+	HeldFor   string           `json:"held_for,omitempty"`  // the subject whose interval holds a start back
+	Escalated string           `json:"escalated,omitempty"` // the time without acknowledgement after which it is sent
 }
 
 func (l labels) encode() string {
@@ -93,9 +94,16 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 	m.Zone = n.TimeZone(ctx, it.Tenant)
 	m.PolicyID = o.PolicyID
 	m.Policy = o.Policy
-	if it.Payload == "" {
+	digestID := digestOf(it)
+	switch {
+	case it.Payload == "":
 		n.fillTest(m)
-	} else if err := n.fill(ctx, m, it); err != nil {
+	case digestID != "":
+		err = n.fillDigest(ctx, m, digestID)
+	default:
+		err = n.fill(ctx, m, it)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	m.sanitize()

@@ -302,6 +302,8 @@ func (n *Feature) upkeep(ctx context.Context) error {
 	}
 	every(2*time.Second, "record gathered events", n.recordGathered)
 	every(2*time.Second, "send alerts whose silence has ended", n.resumeSilenced)
+	every(2*time.Second, "send digests", n.sendDigests)
+	every(2*time.Second, "escalate alerts", n.escalate)
 	every(10*time.Minute, "seal the URLs of older webhooks", n.sealURLs)
 	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()

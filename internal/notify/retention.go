@@ -23,6 +23,9 @@ func (n *Feature) prune(ctx context.Context) error {
 		return err
 	}
 	oldest := id.Lowest(before)
+	if err := n.pruneDigests(ctx, oldest); err != nil {
+		return err
+	}
 	for deleted := int64(pruneBatch); deleted == pruneBatch && ctx.Err() == nil; {
 		err := n.DB.Tx(ctx, func(tx *db.Tx) (err error) {
 			deleted, err = tx.Exec(ctx, `DELETE FROM alert WHERE alert_key IN (

@@ -126,6 +126,7 @@ func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string
 			if err := n.resolveZones(ctx, &policies.list[i]); err != nil {
 				return nil, err
 			}
+			n.resolveRules(ctx, &policies.list[i])
 		}
 		for i := range policies.silences {
 			if err := n.resolveZones(ctx, &policies.silences[i].match); err != nil {
@@ -159,6 +160,8 @@ type storing struct {
 	byID       map[string]target            // of earlier deliveries
 	alertRows  [][]any                      // to be inserted, in the order of alertColumns
 	deliveries []*delivery.Item             // to be inserted
+	digested   [][]any                      // alerts that wait for a digest, in the order of digestItemColumns
+	escalated  [][]any                      // steps to come, in the order of escalationColumns
 	endings    [][]any                      // of alerts that have ended, in the order of endingColumns
 	decided    map[string]*decided          // by account and attributes
 	touched    map[incidentKey]bool         // alerts of the transaction belong to them
@@ -239,6 +242,9 @@ func (s *storing) flush(ctx context.Context) error {
 	if err := s.writeEndings(ctx); err != nil {
 		return err
 	}
+	if err := s.writeRules(ctx); err != nil {
+		return err
+	}
 	list := s.deliveries
 	s.deliveries = nil
 	if err := s.n.queue.Insert(ctx, s.tx, list); err != nil {
@@ -262,6 +268,7 @@ func (s *storing) one(ctx context.Context, p *prepared) error {
 		return err
 	}
 	s.deliver(p, e.sends)
+	s.collect(p, e)
 	return nil
 }
 
