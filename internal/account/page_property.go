@@ -52,6 +52,18 @@ type ZoneTraffic struct {
 	LastAt time.Time // of the newest requests; zero = none
 	Hours  []ZoneHour
 	Down   []string // origins that cannot be reached
+
+	Limited []ZoneLimit // names that the account has too many of
+}
+
+// ZoneLimit says that the account's traffic had more names of a kind than it may have.
+type ZoneLimit struct {
+	Noun     string // origins
+	Limit    int
+	Requests int64 // counted under the name other
+	Example  string
+	Since    time.Time
+	Last     time.Time
 }
 
 // shownOrigins is the number of unreachable origins that the page of a property names.
