@@ -278,8 +278,10 @@ func TestAnAccountNamesTheMetricsThatAreCounted(t *testing.T) {
 	w.thresholdsAre(500 * time.Millisecond)
 	w.pass(time.Hour)
 	r := w.call("editor", "PUT", "/traffic/rules", `{"metrics":[
-		{"name":"app_requests","type":"counter","labels":{"status":"result","zone":"site","origin":"pod","path_class":"handler"}},
-		{"name":"app_latency","type":"histogram","unit":"ms","requests":true,"zone":"shop.example","labels":{"status":"result"}}
+		{"name":"app_requests","type":"counter",
+			"labels":{"status":"result","zone":"site","origin":"pod","path_class":"handler"}},
+		{"name":"app_latency","type":"histogram","unit":"ms","requests":true,"zone":"shop.example",
+			"labels":{"status":"result"}}
 	]}`)
 	if r.Status != 200 || !strings.Contains(r.Text, `"default_metrics":false`) ||
 		!strings.Contains(r.Text, `"zone":"`+w.zone(w.a, "shop.example")+`"`) {
@@ -290,7 +292,8 @@ func TestAnAccountNamesTheMetricsThatAreCounted(t *testing.T) {
 			"handler", "/pay"}, 0, [][2]float64{{at, value}}}
 	}
 	latency := func(name, le string, at, value float64) promCounter {
-		return promCounter{[]string{"__name__", "app_latency" + name, "result", "200", "le", le}, 0, [][2]float64{{at, value}}}
+		labels := []string{"__name__", "app_latency" + name, "result", "200", "le", le}
+		return promCounter{labels, 0, [][2]float64{{at, value}}}
 	}
 	for _, at := range []float64{0, 15} {
 		if status, _, text := w.write("writer", proto1, snappy.Encode(nil, write1(requests(at, at),
