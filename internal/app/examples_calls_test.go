@@ -395,6 +395,7 @@ func (r *recorder) callObjectives(s *story) {
 		return err == nil && len(list) > 0
 	})
 	r.do("get-zone-traffic", input{path: []string{s.account, s.zone}})
+	r.do("list-unreachable-origins", input{path: []string{s.account, s.zone}})
 	r.do("list-objectives", input{path: one})
 	r.do("get-objective", input{path: path})
 	r.do("get-objective-status", input{path: path})

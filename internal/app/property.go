@@ -69,6 +69,13 @@ func (a *App) propertyTraffic(ctx context.Context, accountID, zoneID string) (ac
 	for _, h := range t.Hours {
 		out.Hours = append(out.Hours, account.ZoneHour{Start: h.Start.Time, Total: h.Total, Bad: h.Bad})
 	}
+	if err != nil {
+		return out, err
+	}
+	down, err := a.SLO.DownOrigins(ctx, accountID, zoneID)
+	for _, o := range down {
+		out.Down = append(out.Down, o.Origin)
+	}
 	return out, err
 }
 
