@@ -109,6 +109,7 @@ func (n *Feature) API(api *web.API) {
 	n.registerInbox(api)
 	n.registerDestinations(api)
 	n.registerPolicies(api)
+	n.registerSilences(api)
 	n.registerAlerts(api)
 	n.registerHistory(api)
 }

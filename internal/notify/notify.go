@@ -19,7 +19,7 @@
 // A delivery:
 //
 //	waiting --2xx--> delivered        waiting --permanent or given up--> failed
-//	waiting --END before START was attempted--> superseded (both)
+//	waiting --END before START was attempted--> superseded (both; not of a program)
 //	waiting --START failed for good, destination disabled--> not_sent
 //	waiting --mail without a server--> kept
 //
@@ -178,6 +178,7 @@ type Feature struct {
 	health   health
 	ids      sequence
 	made     time.Time // when the process began
+	rateKeys rateKeys
 
 	policyCache      *cache.Cache[string, cachedPolicies] // by account
 	destinationCache *cache.Cache[string, *Destination]   // by id
@@ -228,7 +229,7 @@ func New(cfg Config) (*Feature, error) {
 		Send:       n.send,
 		Judge:      n.judge,
 		Rate:       n.rate,
-		Order:      supersede,
+		Order:      n.supersede,
 		Record:     n.recordOutcomes,
 		Load:       loadLabels,
 		Log:        cfg.Log,
@@ -309,6 +310,9 @@ func (n *Feature) upkeep(ctx context.Context) error {
 	}
 	every(2*time.Second, "record gathered events", n.recordGathered)
 	every(15*time.Second, "end alerts that are not repeated", n.endUnrepeated)
+	every(2*time.Second, "send alerts whose silence has ended", n.resumeSilenced)
+	every(2*time.Second, "send digests", n.sendDigests)
+	every(2*time.Second, "escalate alerts", n.escalate)
 	every(10*time.Minute, "seal the URLs of older webhooks", n.sealURLs)
 	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()

@@ -34,6 +34,8 @@ var flashes = page.Flashes{
 	"inbox-changed":    "Inbox changed.",
 	"inbox-read":       "All entries are read.",
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
+	"silence-created":  "Alerts are silenced. They stay visible.",
+	"silence-ended":    "Silence ended. Alerts that still fire are sent.",
 	"tested":           "Test messages are being sent.",
 	"webhook-changed":  "Webhook saved.",
 	"webhook-receives": "Policies saved. They apply to the next alert.",
@@ -51,6 +53,8 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	p := &pages{n, set}
 	p.addAlerts()
 	p.addNotes()
+	p.addAcknowledge()
+	p.addSilences()
 	p.addPolicies()
 	p.addWebhooks()
 	p.addDeliveries()
