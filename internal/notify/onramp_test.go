@@ -52,14 +52,6 @@ func (w *world) report(path string, body any) (list []ingest.ItemResult) {
 	return list
 }
 
-// events are the events that a receiver got, in their order.
-func (r *receiver) events() (list []string) {
-	for _, one := range r.all() {
-		list = append(list, strings.TrimPrefix(one.Body.Event, "ALERT_STATE_EVENT_"))
-	}
-	return list
-}
-
 // newReported runs a world whose webhook gets the alerts of a type from other systems.
 func newReported(w *world, t *testing.T, kind string, filters map[string][]string) *receiver {
 	r := newReceiver(t)
@@ -89,7 +81,7 @@ func TestAnAlertThatPrometheusRepeatsIsOneAlert(t *testing.T) {
 		}
 
 		until(t, "start and end arrive", func() bool { return len(r.all()) == 2 })
-		if got := r.events(); !slices.Equal(got, []string{"START", "END"}) {
+		if got := r.events(); !slices.Equal(got, startAndEnd) {
 			t.Errorf("the receiver got %v", got)
 		}
 		d := w.decision(first.ID)
@@ -105,7 +97,10 @@ func TestAnAlertThatPrometheusRepeatsIsOneAlert(t *testing.T) {
 func TestAnAlertThatIsNotRepeatedEnds(t *testing.T) {
 	var c clock
 	everywhereWith(t, func(cfg *notify.Config) { cfg.Now = c.now }, func(t *testing.T, w *world) {
-		alertID := w.report(prometheusPath, latency(nil))[0].ID
+		ends := func() map[string]any {
+			return map[string]any{"endsAt": c.now().Add(4 * time.Minute).UTC().Format(time.RFC3339)}
+		}
+		alertID := w.report(prometheusPath, latency(ends()))[0].ID
 		state := func() string { return w.decision(alertID).State }
 		end := func() {
 			t.Helper()
@@ -118,7 +113,7 @@ func TestAnAlertThatIsNotRepeatedEnds(t *testing.T) {
 		if got := state(); got != "firing" {
 			t.Errorf("while the process is young the alert is %s", got)
 		}
-		w.report(prometheusPath, latency(map[string]any{"endsAt": c.now().Add(4 * time.Minute).UTC().Format(time.RFC3339)}))
+		w.report(prometheusPath, latency(ends()))
 		c.move(time.Minute)
 		end()
 		if got := state(); got != "firing" {
@@ -225,7 +220,7 @@ func TestWebhooksOfAlertmanagerAndGrafanaStartAndEndAlerts(t *testing.T) {
 			w.report(c.path, resolved)
 			w.report(c.path, resolved)
 			until(t, "start and end arrive", func() bool { return len(r.all()) == 2 })
-			if got := r.events(); !slices.Equal(got, []string{"START", "END"}) {
+			if got := r.events(); !slices.Equal(got, startAndEnd) {
 				t.Errorf("%s: the receiver got %v", c.path, got)
 			}
 		}
