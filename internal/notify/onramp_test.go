@@ -68,7 +68,8 @@ func TestAnAlertThatPrometheusRepeatsIsOneAlert(t *testing.T) {
 		if first.Status != ingest.Accepted {
 			t.Fatalf("the start: %+v", first)
 		}
-		again := w.report(prometheusPath, latency(map[string]any{"annotations": map[string]string{"summary": "Still slow"}}))[0]
+		slow := map[string]any{"annotations": map[string]string{"summary": "Still slow"}}
+		again := w.report(prometheusPath, latency(slow))[0]
 		if again.Status != ingest.Duplicate || again.ID != first.ID {
 			t.Errorf("the repeat: %+v, want a duplicate of %s", again, first.ID)
 		}
@@ -85,7 +86,8 @@ func TestAnAlertThatPrometheusRepeatsIsOneAlert(t *testing.T) {
 			t.Errorf("the receiver got %v", got)
 		}
 		d := w.decision(first.ID)
-		if d.State != "ended" || d.Summary != "Payments take longer than 2 s" || d.Zone == nil || d.Zone.Name != "shop.example" {
+		if d.State != "ended" || d.Summary != "Payments take longer than 2 s" ||
+			d.Zone == nil || d.Zone.Name != "shop.example" {
 			t.Errorf("the alert is %+v", d.Alert)
 		}
 
@@ -163,11 +165,12 @@ func TestAFaultOfAnAlertOfAnotherSystemNamesItsField(t *testing.T) {
 		body       any
 		pointer    string
 	}{
-		{"no name", prometheusPath, latency(map[string]any{"labels": map[string]string{"job": "a"}}), "/0/labels/alertname"},
+		{"no name", prometheusPath, latency(map[string]any{"labels": map[string]string{"job": "a"}}),
+			"/0/labels/alertname"},
 		{"a number", prometheusPath, []any{firing(map[string]any{"alertname": "A", "code": 5})}, "/0/labels/code"},
 		{"no time", prometheusPath, latency(map[string]any{"startsAt": "yesterday"}), "/0/startsAt"},
-		{"a value outside the list", prometheusPath, []any{firing(map[string]any{"alertname": "shop_down", "region": "asia"})},
-			"/0/labels/region"},
+		{"a value outside the list", prometheusPath,
+			[]any{firing(map[string]any{"alertname": "shop_down", "region": "asia"})}, "/0/labels/region"},
 		{"no alerts", alertmanagerPath, map[string]any{"version": "4"}, "/alerts"},
 		{"no status", alertmanagerPath, map[string]any{"alerts": []any{map[string]any{
 			"labels": map[string]string{"alertname": "A"}}}}, "/alerts/0/status"},
