@@ -48,7 +48,7 @@ type maintenanceCreateInput struct{ Body MaintenanceCreate }
 
 type incidentUpdateInput struct {
 	IncidentInput
-	Body IncidentUpdate
+	Body IncidentChange
 }
 
 type incidentsInput struct {
@@ -109,7 +109,7 @@ type updateCreateInput struct {
 type updateUpdateInput struct {
 	IncidentInput
 	UpdateID string `path:"update_id" maxLength:"64"`
-	Body     UpdateUpdate
+	Body     MessageUpdate
 }
 
 type correctionsInput struct {

@@ -11,7 +11,7 @@ import (
 )
 
 // ChangeIncident changes an incident or a maintenance without an update. A new schedule of a maintenance is announced.
-func (f *Feature) ChangeIncident(ctx context.Context, incidentID string, in IncidentUpdate) (i *Incident, err error) {
+func (f *Feature) ChangeIncident(ctx context.Context, incidentID string, in IncidentChange) (i *Incident, err error) {
 	now := f.now()
 	err = f.change(ctx, func(tx *db.Tx) error {
 		if i, err = loadIncident(ctx, tx, incidentID); err != nil {
@@ -56,7 +56,7 @@ func (f *Feature) ChangeIncident(ctx context.Context, incidentID string, in Inci
 }
 
 // reschedule sets the times of a maintenance, and reports whether they are others now.
-func reschedule(k *checker, i *Incident, in IncidentUpdate) (moved bool, err error) {
+func reschedule(k *checker, i *Incident, in IncidentChange) (moved bool, err error) {
 	if i.Kind != KindMaintenance {
 		if !in.From.IsZero() || !in.Until.IsZero() || in.Automatic != nil {
 			k.fault("/scheduled_for", "an incident has no schedule")
@@ -90,14 +90,14 @@ func scheduleWords(i *Incident) string {
 	return i.StartedOn.UTC().Format(day) + " to " + end.Format(day) + " UTC"
 }
 
-// UpdateUpdate is the body that corrects the message of an update.
-type UpdateUpdate struct {
+// MessageUpdate is the body that corrects the message of an update.
+type MessageUpdate struct {
 	Message string `json:"message" minLength:"1" maxLength:"10000"`
 }
 
 // CorrectUpdate replaces the message of an update on the page. It sends nothing.
 func (f *Feature) CorrectUpdate(
-	ctx context.Context, incidentID, updateID string, in UpdateUpdate,
+	ctx context.Context, incidentID, updateID string, in MessageUpdate,
 ) (i *Incident, err error) {
 	now := f.now().UnixMicro()
 	k := &checker{}

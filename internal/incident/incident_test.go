@@ -163,11 +163,11 @@ func TestACorrectedMessageIsShownAndNotSent(t *testing.T) {
 	w := newWorld(t, "")
 	w.policies = []string{"acme"}
 	i := w.declare(incident.IncidentCreate{Name: "Errors", Message: "Teh cause is known."})
-	i, err := w.f.CorrectUpdate(t.Context(), i.ID, i.Updates[0].ID, incident.UpdateUpdate{Message: "The cause is known."})
+	i, err := w.f.CorrectUpdate(t.Context(), i.ID, i.Updates[0].ID, incident.MessageUpdate{Message: "The cause is known."})
 	if err != nil || i.Updates[0].Message != "The cause is known." || i.Updates[0].ModifiedOn.IsZero() {
 		t.Fatal(i, err)
 	}
-	if _, err := w.f.CorrectUpdate(t.Context(), i.ID, "none", incident.UpdateUpdate{Message: "x"}); !errs.Is(err, errs.CodeNotFound) {
+	if _, err := w.f.CorrectUpdate(t.Context(), i.ID, "none", incident.MessageUpdate{Message: "x"}); !errs.Is(err, errs.CodeNotFound) {
 		t.Errorf("an update of another incident: %v", err)
 	}
 	w.run(w.f)

@@ -60,7 +60,6 @@ type componentFormPage struct {
 	Title  string
 	Action string
 	Back   string
-	Groups []string
 	Button string
 }
 
@@ -117,17 +116,6 @@ func (p *pages) renderComponentForm(v *page.Visit, f *componentForm, faults ui.F
 		data.Back = componentPath(f.component.ID)
 		data.Action = data.Back + "/edit"
 		data.Button = "Save"
-	}
-	b, err := p.board.Get(v.Context())
-	if err != nil {
-		return err
-	}
-	last := ""
-	for _, c := range b.Components {
-		if c.Group != "" && c.Group != last {
-			data.Groups = append(data.Groups, c.Group)
-			last = c.Group
-		}
 	}
 	return v.Show(page.View{
 		Section: sectionStatus, Title: data.Title, Template: "component-form", Status: faults.Status, Data: data,

@@ -368,7 +368,7 @@ func (p *pages) renderEdit(v *page.Visit, f *incidentForm, faults ui.Faults) err
 func (p *pages) editIncident(v *page.Visit, f *incidentForm) (err error) {
 	i := f.incident
 	impact := Impact(f.Impact)
-	in := IncidentUpdate{Name: &f.Name, Impact: &impact}
+	in := IncidentChange{Name: &f.Name, Impact: &impact}
 	if !i.Open() {
 		in.Postmortem = &f.Postmortem
 	}
@@ -418,7 +418,7 @@ func (p *pages) renderMessage(v *page.Visit, f *incidentForm, faults ui.Faults) 
 }
 
 func (p *pages) editMessage(v *page.Visit, f *incidentForm) error {
-	_, err := p.CorrectUpdate(v.Context(), f.incident.ID, v.PathValue("update_id"), UpdateUpdate{f.Message})
+	_, err := p.CorrectUpdate(v.Context(), f.incident.ID, v.PathValue("update_id"), MessageUpdate{f.Message})
 	return err
 }
 

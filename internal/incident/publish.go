@@ -47,8 +47,8 @@ type UpdateCreate struct {
 	Silent     bool              `json:"silent,omitempty" doc:"Sends no alert and no message to subscribers"`
 }
 
-// IncidentUpdate is the body that changes an incident or a maintenance without an update.
-type IncidentUpdate struct {
+// IncidentChange is the body that changes an incident or a maintenance without an update.
+type IncidentChange struct {
 	Name       *string  `json:"name,omitempty" minLength:"1" maxLength:"200"`
 	Impact     *Impact  `json:"impact,omitempty" enum:"none,minor,major,critical"`
 	Postmortem *string  `json:"postmortem,omitempty" maxLength:"50000" doc:"Shown below the incident once it is resolved"`

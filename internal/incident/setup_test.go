@@ -23,6 +23,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/test/engines"
+	"github.com/belfryhq/belfry/test/poll"
 )
 
 const masterKey = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -285,3 +286,12 @@ func (r *receiver) answers(status int) {
 }
 
 func at(t time.Time) web.Time { return web.Time{Time: t} }
+
+// zeroKey is the beginning of a list.
+var zeroKey web.Keyset
+
+// untilMails waits for a number of mails.
+func untilMails(t *testing.T, w *world, n int) {
+	t.Helper()
+	poll.Until(t, "the mails are sent", func() bool { return len(w.sent()) >= n })
+}
