@@ -22,23 +22,23 @@ func (f *Feature) confirmationMail(messageID string, s Subscriber, address, titl
 	m := Mail{ID: messageID, To: address}
 	if s.Confirmed {
 		m.Subject = fmt.Sprintf("You are subscribed to %s", title)
-		m.Text = fmt.Sprintf(`This address was entered again at %s, to get a mail for each update.
+		m.Text = fmt.Sprintf(`This address was entered again, to get a mail for each update of "%s".
 It is subscribed already.
 
 End the subscription: %s
-`, f.cfg.URL+StatusPath, f.unsubscribeURL(s.ID))
+`, title, f.unsubscribeURL(s.ID))
 		m.Unsubscribe = f.unsubscribeURL(s.ID)
 		return m
 	}
 	m.Subject = fmt.Sprintf("Confirm your subscription to %s", title)
-	m.Text = fmt.Sprintf(`This address was entered at %s, to get a mail for each update about incidents and maintenance.
+	m.Text = fmt.Sprintf(`This address was entered on the page "%s", to get a mail for each update about incidents and maintenance.
 
 To agree, open this link and press the button. The link is valid for 24 hours:
 
 %s
 
 If you did not ask for it, ignore this mail: nothing is sent to an address that is not confirmed.
-`, f.cfg.URL+StatusPath, f.confirmURL(s.ID))
+`, title, f.confirmURL(s.ID))
 	return m
 }
 
