@@ -31,7 +31,9 @@ func (a *App) newIncident(_ context.Context, env feature.Env) (feature.Feature, 
 		AccountName:     a.accountName,
 	}
 	if mail.HasServer() {
-		cfg.SendMail = func(ctx context.Context, m incident.Mail) delivery.Result { return mail.DeliverNote(ctx, email.Note(m)) }
+		cfg.SendMail = func(ctx context.Context, m incident.Mail) delivery.Result {
+			return mail.DeliverNote(ctx, email.Note(m))
+		}
 	}
 	a.Incident, err = incident.New(cfg)
 	if err != nil {

@@ -92,7 +92,7 @@ func (f *Feature) hookOf(messageID, subscriberID string, s subscriberSecrets, bo
 	unsubscribe := f.unsubscribeURL(subscriberID)
 	body.Meta.ID = messageID
 	body.Meta.Unsubscribe = unsubscribe
-	body.Meta.Documentation = f.cfg.URL + "/docs/guides/status"
+	body.Meta.Documentation = f.cfg.URL + "/docs/guide/status"
 	body.Meta.GeneratedAt = f.now().UTC().Format(time.RFC3339)
 	encoded, err := json.Marshal(body)
 	_, secret, _ := strings.Cut(unsubscribe, "token=")

@@ -26,7 +26,7 @@ import (
 	"github.com/belfryhq/belfry/test/poll"
 )
 
-const masterKey = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+const masterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 // world is a Feature with its database, the accounts that have a policy, and what it recorded and sent.
 type world struct {

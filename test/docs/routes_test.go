@@ -15,6 +15,7 @@ var pages = []string{
 	"/confirm-address",
 	"/docs",
 	"/llms.txt",
+	"/status",
 	"/openapi.json",
 	"/healthz",
 	"/readyz",
