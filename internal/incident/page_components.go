@@ -2,6 +2,7 @@ package incident
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -264,6 +265,14 @@ func (d day) words() string {
 	return lower(d.Worst.Words())
 }
 
+// percent is a share with two decimals, rounded down: only what was never down has 100%.
+func percent(share float64) string {
+	if share >= 1 {
+		return "100%"
+	}
+	return strconv.FormatFloat(math.Floor(share*1e4)/100, 'f', 2, 64) + "%"
+}
+
 // uptimeText is the uptime of the known days; "" when there are none.
 func uptimeText(days []day) string {
 	known := false
@@ -273,5 +282,5 @@ func uptimeText(days []day) string {
 	if !known {
 		return ""
 	}
-	return ui.Pct(uptime(days)) + " uptime"
+	return percent(uptime(days)) + " uptime"
 }

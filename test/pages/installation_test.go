@@ -180,10 +180,10 @@ func (i *installation) fill() {
 	for _, name := range []string{"reports", "deploys", "shop"} {
 		i.create(base+"/tokens", object{"name": name, "permissions": []string{"audit:read"}})
 	}
-	i.incidents()
 	i.ago(20 * 24 * time.Hour)
 	i.objectives()
 	i.notifications()
+	i.incidents()
 	i.ago(8 * time.Hour)
 	i.rejected()
 	i.ago(time.Hour)
@@ -315,6 +315,7 @@ func (i *installation) events() {
 
 // incidents are one of the past, one that is open, and a maintenance that lies ahead.
 func (i *installation) incidents() {
+	i.ago(10 * 24 * time.Hour)
 	api := i.create("/status/components", object{"name": "API", "group": "Core services", "location": "AMS"})
 	dashboard := i.create("/status/components", object{"name": "Dashboard", "group": "Core services"})
 	i.create("/status/components", object{"name": "Mail", "description": "Notifications by mail"})
@@ -329,7 +330,7 @@ func (i *installation) incidents() {
 	})
 	i.ago(9*24*time.Hour - 47*time.Minute)
 	i.call("POST", "/incidents/"+past+"/updates", object{"status": "resolved", "message": "The certificate is renewed."})
-	i.ago(2 * time.Hour)
+	i.ago(9 * time.Hour)
 	i.call("POST", "/incidents", object{
 		"name": "The dashboard is slow", "message": "Pages take longer than usual. We are looking for the cause.",
 		"components": []object{{"id": dashboard, "status": "degraded_performance"}},
@@ -340,7 +341,6 @@ func (i *installation) incidents() {
 		"scheduled_for":   now.Add(30 * time.Hour).Format(time.RFC3339),
 		"scheduled_until": now.Add(31 * time.Hour).Format(time.RFC3339),
 	})
-	i.ago(20 * 24 * time.Hour)
 }
 
 // objectives are one that burns, one that is calm and one without data.

@@ -39,6 +39,7 @@ var unlinked = map[string]string{
 	"/docs.md":         "a file",
 	"/llms.txt":        "a file",
 
+	"/console/status/subscribers/{subscriber_id}/delete": "is opened from the row of a subscriber",
 	"/status.json":                                  "a document",
 	"/status/history.rss":                           "a feed",
 	"/status/history.atom":                          "a feed",
