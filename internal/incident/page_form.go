@@ -199,7 +199,7 @@ func (p *pages) reach(kind Kind) string {
 	if kind == KindMaintenance {
 		alertType = MaintenanceAlert
 	}
-	text := "Every account with a policy on " + alertType + " gets an alert"
+	text := "every account with a policy on " + alertType + " gets an alert"
 	if !p.cfg.PageOff {
 		text += ", and every subscriber of the status page a message"
 	}
@@ -230,12 +230,12 @@ func (p *pages) renderNew(kind Kind) func(*page.Visit, *incidentForm, ui.Faults)
 			Maintenance:  kind == KindMaintenance,
 			States:       stateChoices(states[kind]),
 			Impacts:      impactChoices(),
-			Reach:        p.reach(kind),
+			Reach:        "Nothing is sent. Otherwise " + p.reach(kind),
 		}
 		if data.Maintenance {
 			data.Title = "Schedule a maintenance"
 			data.Action = ConsolePath + "/new-maintenance"
-			data.Button = "Schedule the maintenance"
+			data.Button = "Schedule"
 		}
 		var err error
 		if data.Pickers, err = p.pickers(v, kind, f); err != nil {
@@ -358,7 +358,7 @@ func (p *pages) renderEdit(v *page.Visit, f *incidentForm, faults ui.Faults) err
 		Final:        !i.Open(),
 		Schedule:     i.Kind == KindMaintenance && i.Open(),
 		From:         i.State == Scheduled,
-		Reach:        "A new schedule is announced. " + p.reach(i.Kind),
+		Reach:        "A new schedule is announced: " + p.reach(i.Kind),
 	}
 	return v.Show(page.View{
 		Section: sectionIncidents, Title: data.Title, Template: "incident-edit", Status: faults.Status, Data: data,

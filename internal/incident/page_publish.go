@@ -58,7 +58,7 @@ func (p *pages) renderPublish(v *page.Visit, f *incidentForm, faults ui.Faults) 
 		Maintenance:  i.Kind == KindMaintenance,
 		States:       stateChoices(list),
 		Impacts:      impactChoices(),
-		Reach:        p.reach(i.Kind),
+		Reach:        "Nothing is sent. Otherwise " + p.reach(i.Kind),
 	}
 	templates, err := p.Templates(v.Context())
 	if err != nil {

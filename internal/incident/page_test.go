@@ -102,10 +102,10 @@ func TestAMaintenanceIsScheduledAndMovedOnThePages(t *testing.T) {
 	s := newSite(t, w)
 	c := w.component("Database")
 	lee := s.Operator()
-	lee.Get("/console/incidents/new-maintenance").Expect(200).Submit("Schedule the maintenance",
+	lee.Get("/console/incidents/new-maintenance").Expect(200).Submit("Schedule",
 		"name", "Upgrade", "message", "Read-only.", "started_at", "2026-11-29T22:00", "scheduled_until", "2026-11-29T21:00",
 		"components.under_maintenance", c.ID).Expect(400).Says("after scheduled_for")
-	lee.Get("/console/incidents/new-maintenance").Expect(200).Submit("Schedule the maintenance",
+	lee.Get("/console/incidents/new-maintenance").Expect(200).Submit("Schedule",
 		"name", "Upgrade", "message", "Read-only.", "started_at", "2026-11-29T22:00", "scheduled_until", "2026-11-29T23:00",
 		"components.under_maintenance", c.ID).Expect(303)
 	s.Visitor().Get("/status").Expect(200).Says("Scheduled maintenance", "29 November 2026, 22:00 to 23:00 UTC")
