@@ -42,6 +42,7 @@ var customerNav = []entry{
 	{"summary", "Record", "Summary", "trending-up", "u", accountPath + "/audit/summary", account.AuditRead},
 	{"rejects", "Record", "Rejected events", "octagon-alert", "r", accountPath + "/audit/rejects", account.AuditRead},
 	{"integrity", "Record", "Integrity", "shield-check", "i", accountPath + "/audit/integrity", account.AuditRead},
+	{"inbox", "Alerts", "Inbox", "inbox", "d", accountPath + "/inbox", account.NotificationsRead},
 	alertsEntry,
 	{"notifications", "Alerts", "Notifications", "bell", "n", accountPath + "/notifications", account.NotificationsRead},
 	{"objectives", "Alerts", "Objectives", "target", "b", accountPath + "/objectives", account.SLORead},
