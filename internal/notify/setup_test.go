@@ -213,6 +213,14 @@ func (w *world) serve() *httptest.Server {
 					Permissions:   web.Permissions{"*"},
 					Superoperator: true,
 				}, nil
+			case "writer":
+				return &web.Principal{
+					Kind:        web.KindToken,
+					ID:          token,
+					Name:        token,
+					AccountID:   acme,
+					Permissions: web.Permissions{"notifications:read", "notifications:write"},
+				}, nil
 			case "reader":
 				return &web.Principal{
 					Kind:        web.KindToken,
