@@ -213,6 +213,7 @@ func (w *world) serve() *httptest.Server {
 					Permissions:   web.Permissions{"*"},
 					Superoperator: true,
 				}, nil
+<<<<<<< HEAD
 			case "ana":
 				return &web.Principal{
 					Kind:        web.KindUser,
@@ -220,6 +221,15 @@ func (w *world) serve() *httptest.Server {
 					Name:        "Ana Lima",
 					AccountID:   acme,
 					Permissions: web.Permissions{"notifications:read"},
+=======
+			case "writer":
+				return &web.Principal{
+					Kind:        web.KindToken,
+					ID:          token,
+					Name:        token,
+					AccountID:   acme,
+					Permissions: web.Permissions{"notifications:read", "notifications:write"},
+>>>>>>> policies
 				}, nil
 			case "reader":
 				return &web.Principal{
