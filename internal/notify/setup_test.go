@@ -213,7 +213,6 @@ func (w *world) serve() *httptest.Server {
 					Permissions:   web.Permissions{"*"},
 					Superoperator: true,
 				}, nil
-<<<<<<< HEAD
 			case "ana":
 				return &web.Principal{
 					Kind:        web.KindUser,
@@ -221,7 +220,7 @@ func (w *world) serve() *httptest.Server {
 					Name:        "Ana Lima",
 					AccountID:   acme,
 					Permissions: web.Permissions{"notifications:read"},
-=======
+				}, nil
 			case "writer":
 				return &web.Principal{
 					Kind:        web.KindToken,
@@ -229,7 +228,6 @@ func (w *world) serve() *httptest.Server {
 					Name:        token,
 					AccountID:   acme,
 					Permissions: web.Permissions{"notifications:read", "notifications:write"},
->>>>>>> policies
 				}, nil
 			case "reader":
 				return &web.Principal{
