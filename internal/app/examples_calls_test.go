@@ -70,6 +70,7 @@ func (r *recorder) callEverything() {
 	r.callAudit(s)
 	r.callObjectives(s)
 	r.callNotifications(s, receiver.URL)
+	r.callIncidents(s, receiver.URL)
 	r.callJobs(s)
 	r.callEnds(s)
 }
@@ -403,6 +404,11 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("get-objective-spending", input{path: path})
 	r.do("preview-objective", input{path: one, body: objective})
 	r.do("get-objectives-report", input{path: one})
+	r.do("replace-report-schedule", input{path: one, body: object{
+		"enabled":   true,
+		"addresses": []string{"ana@acme.example"},
+	}})
+	r.do("get-report-schedule", input{path: one})
 	r.callCorrections(s, id)
 	r.do("delete-objective", input{path: []string{s.account, gone}})
 }
@@ -430,6 +436,7 @@ func (r *recorder) callCorrections(s *story, objective string) {
 		"from":   at(24 * time.Hour),
 		"to":     at(32 * time.Hour),
 	}
+	r.do("preview-correction", input{path: one, body: upgrade})
 	planned := ask("create-correction", input{path: one, body: upgrade})
 	r.do("reject-correction", input{path: planned})
 	r.do("list-corrections", input{path: one})
