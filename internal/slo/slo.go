@@ -77,6 +77,9 @@ type Config struct {
 	// Aliases lists the hostnames and origins of a zone, which a form offers; nil = none.
 	Aliases func(ctx context.Context, accountID, zoneID string) ([]string, error)
 
+	// OriginPolicies lists the enabled policies of the type http_alert_origin_error in all accounts; nil = there are none.
+	OriginPolicies func(ctx context.Context) ([]OriginPolicy, error)
+
 	// SendMail sends a mail from Belfry itself; nil = there is no mail server, and no report is sent.
 	SendMail func(ctx context.Context, m Mail) error
 
@@ -149,18 +152,18 @@ func New(cfg Config) (*Feature, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (f *Feature) Describe() feature.Feature {
-	var stages []run.Stage
+	stages := []run.Stage{{Name: "objectives", Run: f.Run}}
 	if f.cfg.Active && f.cfg.SendMail != nil {
-		stages = []run.Stage{{Name: "monthly reports", Run: f.MailReports}}
+		stages = append(stages, run.Stage{Name: "monthly reports", Run: f.MailReports})
 	}
 	return feature.Feature{
-		Stages:   stages,
 		Consumer: f.Consumer,
 		API:      f.API,
 		Pages:    f.Pages,
 		Finders:  f.finders(),
 		Actions:  f.actions(),
 		News:     f.news(),
+		Stages:   stages,
 	}
 }
 
