@@ -53,8 +53,7 @@ type ZoneTraffic struct {
 	Down   []string  // origins that cannot be reached
 
 	Intervals []ZoneInterval // of the same length, the oldest first
-
-	Limited []ZoneLimit // names that the account has too many of
+	Limited   []ZoneLimit    // names that the account has too many of
 }
 
 // ZoneLimit says that the account's traffic had more names of a kind than it may have.
