@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/incident"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -57,6 +58,8 @@ var operatorNav = []entry{
 	{"console", "", "Start", "house", "h", consolePath, account.AccountsRead},
 	{"producers", "Integrations", "Product teams", "package", "p", "/console/producers", account.CatalogWrite},
 	{"rejects", "Integrations", "Rejected events", "octagon-alert", "r", "/console/rejects", account.CatalogWrite},
+	{"incidents", "Status", "Incidents", "siren", "i", incident.ConsolePath, account.AccountsRead},
+	{"status", "Status", "Status page", "radio", "t", incident.PagePath, account.AccountsRead},
 	{"accounts", "Installation", "Accounts", "building-2", "a", account.AccountsPath, account.AccountsRead},
 	{"operators", "Installation", "Operators", "users", "o", account.OperatorsPath, account.AccountsWrite},
 	{"jobs", "Installation", "Jobs", "workflow", "j", "/console/jobs", account.AccountsRead},

@@ -184,6 +184,9 @@ func (p *pages) fillFilters(v *page.Visit, f *policyForm, kind *AlertType, find 
 			picker.Kind = "zone"
 			picker.Source = find
 			picker.Placeholder = "All except test environments"
+		case "affected_components":
+			picker.Kind = "component"
+			picker.Source = find
 		case "objectives":
 			picker.Kind = "objective"
 			picker.Source = find

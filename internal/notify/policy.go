@@ -274,6 +274,9 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
 		return p, err
 	}
+	if err := mayWatch(by, account, &p); err != nil {
+		return p, err
+	}
 	now := n.Now()
 	p.ID = n.ids.next(now)
 	p.account = account
@@ -314,6 +317,9 @@ func (n *Feature) UpdatePolicy(
 	p.account = account
 	p.Created = old.Created
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
+		return p, err
+	}
+	if err := mayWatch(by, account, &p); err != nil {
 		return p, err
 	}
 	now := n.Now()
