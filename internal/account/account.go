@@ -41,6 +41,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/run"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -101,6 +102,11 @@ type Config struct {
 	Objectives func(ctx context.Context, accountID string) ([]ZoneObjective, error)
 	Alerts     func(ctx context.Context, accountID, zoneID string, limit int) ([]ZoneAlert, error)
 	Traffic    func(ctx context.Context, accountID, zoneID string) (ZoneTraffic, error)
+
+	// Changes reads the newest changes of a zone, the oldest first, as flags on its charts; nil = none.
+	Changes func(
+		ctx context.Context, accountID, zoneID string, since, until time.Time, limit int,
+	) ([]ui.ChartMark, error)
 }
 
 // Feature is the feature of accounts. It is safe for concurrent use.
@@ -122,6 +128,7 @@ type Feature struct {
 	accounts    *cache.Cache[string, string]    // id or ext:external_id -> id
 	zones       *cache.Cache[string, Zone]      // account NUL key -> zone; ID "" = none
 	closed      *cache.Cache[string, bool]      // by account: it is closed
+	timeZones   *cache.Cache[string, timeZone]  // by account
 	seenOver    *cache.Cache[string, bool]      // by account: traffic may create no more zones
 }
 
@@ -146,6 +153,7 @@ func New(cfg Config) (*Feature, error) {
 		accounts:     cache.New[string, string](cachedRefs, cacheTime, cfg.Now),
 		zones:        cache.New[string, Zone](cachedRefs, cacheTime, cfg.Now),
 		closed:       cache.New[string, bool](cachedRefs, cacheTime, cfg.Now),
+		timeZones:    cache.New[string, timeZone](cachedRefs, cacheTime, cfg.Now),
 		seenOver:     cache.New[string, bool](cachedRefs, cacheTime, cfg.Now),
 	}
 	if cfg.URL != "" {

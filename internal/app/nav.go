@@ -42,6 +42,7 @@ var customerNav = []entry{
 	{"summary", "Record", "Summary", "trending-up", "u", accountPath + "/audit/summary", account.AuditRead},
 	{"rejects", "Record", "Rejected events", "octagon-alert", "r", accountPath + "/audit/rejects", account.AuditRead},
 	{"integrity", "Record", "Integrity", "shield-check", "i", accountPath + "/audit/integrity", account.AuditRead},
+	{"inbox", "Alerts", "Inbox", "inbox", "d", accountPath + "/inbox", account.NotificationsRead},
 	alertsEntry,
 	{"notifications", "Alerts", "Notifications", "bell", "n", accountPath + "/notifications", account.NotificationsRead},
 	{"objectives", "Alerts", "Objectives", "target", "b", accountPath + "/objectives", account.SLORead},
@@ -87,6 +88,7 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 		s.Face = ui.Customer
 		s.Home = pathIn(accountPath, accountID)
 		s.Account = p.accountOf(ctx, who, accountID, section)
+		s.TimeZone = p.app.Account.TimeZoneName(ctx, accountID)
 		s.Nav = p.nav(customerNav, who, accountID, section)
 		s.Find = findOf(accountPath, accountID, who)
 		s.Bell = p.bell(ctx, who, accountID)
