@@ -240,6 +240,7 @@ func (b *Browser) Look(name, theme string, width int64) {
 // namedKeys are the keys that are not text, by their names in the DOM.
 var namedKeys = map[string]string{
 	"Enter": kb.Enter, "Escape": kb.Escape, "ArrowDown": kb.ArrowDown, "ArrowUp": kb.ArrowUp, "Tab": kb.Tab,
+	"ArrowLeft": kb.ArrowLeft, "ArrowRight": kb.ArrowRight,
 }
 
 // Press presses keys as the keyboard does: a name such as Enter, "Control+k", or text.

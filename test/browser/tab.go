@@ -42,16 +42,22 @@ const stopped = `(() => {
 	};
 })()`
 
+// Before runs a script before those of all later pages.
+func (b *Browser) Before(script string) {
+	b.t.Helper()
+	b.do("add a script", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, page.AddScriptToEvaluateOnNewDocument,
+			page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	})
+}
+
 // Stop stops the clock of all later pages, in UTC.
 func (b *Browser) Stop(now time.Time) {
 	b.t.Helper()
-	b.do("stop the clock", func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, page.AddScriptToEvaluateOnNewDocument,
-			page.AddScriptToEvaluateOnNewDocumentParams{Source: fmt.Sprintf(stopped, now.UnixMilli())})
-		if err == nil {
-			_, err = cdp.Call(ctx, tab, emulation.SetTimezoneOverride,
-				emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
-		}
+	b.Before(fmt.Sprintf(stopped, now.UnixMilli()))
+	b.do("set the time zone", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
 		return err
 	})
 }

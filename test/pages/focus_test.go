@@ -136,6 +136,17 @@ const updated = `(async () => {
 	return faults.join("\n");
 })()`
 
+// untilTrue waits until a condition holds, for at most a second. It returns what the page shows where it does not.
+const untilTrue = `(async () => {
+	for (let n = 0; n < 60; n++) {
+		if (%s) return "";
+		await new Promise((done) => requestAnimationFrame(done));
+	}
+	const open = [...document.querySelectorAll("dialog[open], details.menu[open], :popover-open")];
+	return "the focus is on " + document.activeElement.outerHTML.slice(0, 120) + "; open are " +
+		open.map((e) => e.outerHTML.slice(0, 80)).join(", ");
+})()`
+
 // openers numbers the elements that open menus and dialogs.
 const openers = `([...document.querySelectorAll("details.menu > summary, details.range > summary, " +
 	"main [data-dialog], [data-shortcuts], [data-palette-open], [data-bell]")]
@@ -187,13 +198,11 @@ func (w *walker) escapes(p shown) {
 			return
 		}
 		w.b.Press("Enter")
-		w.b.Evaluate(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(""))))`)
+		w.b.Evaluate(fmt.Sprintf(untilTrue, `document.querySelector("dialog[open], details[open], :popover-open")`))
 		w.b.Press("Escape")
-		back := w.b.Evaluate(`(() => document.activeElement.matches('` + selector + `') ? "" :
-			"to " + document.activeElement.outerHTML.slice(0, 120) + " from " +
-				document.querySelector('` + selector + `')?.outerHTML.slice(0, 120))()`)
-		if back != "" {
-			w.t.Errorf("%s (%s): Escape does not lead back: %s", p.name, p.path, back)
+		if back := w.b.Evaluate(fmt.Sprintf(untilTrue, `document.activeElement.matches('`+selector+`')`)); back != "" {
+			w.t.Errorf("%s (%s): Escape does not lead back to opener %d: %s", p.name, p.path, n, back)
+			return
 		}
 	}
 }
