@@ -51,7 +51,7 @@ func Start(t testing.TB) *Browser {
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
 	b := &Browser{t: t, ctx: ctx}
-	b.Evaluate(`""`) // Chromium runs from the first command on
+	b.keepFocus() // Chromium runs from the first command on
 	return b
 }
 

@@ -23,7 +23,19 @@ func (b *Browser) Tab(t testing.TB) *Browser {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	return &Browser{t: t, ctx: ctx, axe: b.axe}
+	tab := &Browser{t: t, ctx: ctx, axe: b.axe}
+	tab.keepFocus()
+	return tab
+}
+
+// keepFocus makes the page behave as if its window had the focus, also while another one has it.
+func (b *Browser) keepFocus() {
+	b.t.Helper()
+	b.do("keep the focus", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, emulation.SetFocusEmulationEnabled,
+			emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return err
+	})
 }
 
 func (b *Browser) do(what string, call func(ctx context.Context, page *chromedp.Target) error) {

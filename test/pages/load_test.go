@@ -16,9 +16,9 @@ import (
 
 // Bounds of a page's first visit with an empty cache, and of the next ones. Times are printed and not asserted.
 const (
-	mostRequests = 36 // of which about 25 are modules of scripts
+	mostRequests = 10
 	mostBytes    = 256 << 10
-	mostAgain    = 3 // the page, and parts that it asks for: files are kept for good
+	mostAgain    = 2 // the page, and a part that it requests: files are cached for ever
 )
 
 // load is what a page cost.

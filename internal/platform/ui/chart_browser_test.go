@@ -121,8 +121,9 @@ func TestTheFlagsOfAChartAreReachedByKeyboard(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	b.Evaluate(`(document.querySelector(".chart-flags [tabindex='0']").focus(), "")`)
-	expect("flag|1|1 Ben Okafor changed the ")
+	focus := `(document.querySelector(".chart-flags [tabindex='0']").focus(), "")`
+	b.Evaluate(focus)
+	expect("flag|1|1 Ben Okafor changed the")
 	b.Press("ArrowRight")
 	expect("flag|2–4|2 Ana Lima lowered the p")
 	b.Press("Escape")
@@ -137,7 +138,7 @@ func TestTheFlagsOfAChartAreReachedByKeyboard(t *testing.T) {
 	if got := b.Evaluate(`String(document.activeElement.matches(".flag"))`); got != "false" {
 		t.Error("the flags are more than one stop of the Tab key")
 	}
-	b.Evaluate(`(document.querySelector(".chart-flags [tabindex='0']").focus(), "")`)
+	b.Evaluate(focus)
 	b.Press("Enter")
 	b.Arrives("/record")
 }
