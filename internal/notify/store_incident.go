@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -270,15 +271,23 @@ func (s *storing) readStarts(ctx context.Context, list []*prepared) error {
 			rows = append(rows, []any{r.key})
 		}
 	}
-	return s.tx.Join(ctx, []string{"subject"}, rows, `SELECT `+delivery.Columns+` FROM input CROSS JOIN delivery d
-		WHERE d.subject = input.subject AND d.subject <> '' AND d.replay_of = '' ORDER BY d.id`, func(row db.Row) error {
+	// Replays are left out here: before PostgreSQL has analysed the table, it expects few deliveries without one, and
+	// would read all of them for each batch.
+	err := s.tx.Join(ctx, []string{"subject"}, rows, `SELECT `+delivery.Columns+` FROM input CROSS JOIN delivery d
+		WHERE d.subject = input.subject`, func(row db.Row) error {
 		var d delivery.Stored
 		if err := d.Scan(row); err != nil {
 			return err
 		}
-		s.starts[d.Subject] = append(s.starts[d.Subject], d)
+		if d.ReplayOf == "" {
+			s.starts[d.Subject] = append(s.starts[d.Subject], d)
+		}
 		return nil
 	})
+	for _, starts := range s.starts {
+		slices.SortFunc(starts, func(a, b delivery.Stored) int { return strings.Compare(a.ID, b.ID) })
+	}
+	return err
 }
 
 // startDeliveries reads the deliveries of an incident's starts, without replays.

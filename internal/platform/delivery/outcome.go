@@ -262,7 +262,7 @@ func (q *Queue) update(ctx context.Context, tx *db.Tx, list []*Outcome) (stored 
 		SET state = input.state, why = input.why, attempts = input.attempts, failures = input.failures,
 			next_at = input.next_at, ended_at = input.ended_at
 		FROM input
-		WHERE delivery.id = input.id AND delivery.state = 'waiting' AND delivery.attempts = input.expected
+		WHERE delivery.id = input.id AND delivery.attempts = input.expected AND `+stillWaiting("delivery")+`
 		RETURNING delivery.id`, func(row db.Row) error {
 		deliveryID, err := db.ScanText(row)
 		changed[deliveryID] = true
@@ -302,7 +302,7 @@ func (q *Queue) end(ctx context.Context, tx *db.Tx, list []*Closing) error {
 	}
 	return tx.Join(ctx, closingColumns, rows, `UPDATE delivery
 		SET state = input.state, why = input.why, ended_at = input.ended_at
-		FROM input WHERE delivery.id = input.id AND delivery.state = 'waiting'`, nil)
+		FROM input WHERE delivery.id = input.id AND `+stillWaiting("delivery"), nil)
 }
 
 var attemptColumns = []string{

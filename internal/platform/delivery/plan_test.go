@@ -1,11 +1,14 @@
 package delivery_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/delivery"
+	"github.com/belfryhq/belfry/test/engines"
 )
 
 // Every end of an incident asks for the deliveries of its subject: without the
@@ -36,8 +39,46 @@ func TestDeliveriesOfASubjectAreFoundByTheirIndex(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(plan, "delivery_subject (subject=?") {
+		if !strings.Contains(plan, "delivery_of_subject (subject=?") {
 			t.Errorf("%q: %s", rest, plan)
 		}
+	}
+}
+
+// PostgreSQL has not analysed a table that a storm fills, and expects that few deliveries wait.
+func TestABatchReadsItsOwnDeliveriesOfAStormOnly(t *testing.T) {
+	const waiting, ended = 5_000, 100
+	r := newRig(t, engines.Postgres(t))
+	list := make([]*delivery.Item, waiting)
+	for i := range list {
+		list[i] = &delivery.Item{
+			Tenant:      "acme",
+			Destination: "hook",
+			Subject:     fmt.Sprint(i),
+			Labels:      "{}",
+			HoldUntil:   time.Now().Add(time.Hour),
+		}
+	}
+	var read int
+	err := r.db.Tx(t.Context(), func(tx *db.Tx) error { return r.q.Insert(t.Context(), tx, list) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	closing := make([]*delivery.Closing, ended)
+	for i, it := range list[:ended] {
+		closing[i] = &delivery.Closing{Item: it, State: delivery.StateSuperseded}
+	}
+	err = r.db.Tx(t.Context(), func(tx *db.Tx) error {
+		if err := r.q.End(t.Context(), tx, closing); err != nil {
+			return err
+		}
+		return tx.QueryRow(t.Context(), `SELECT SUM(idx_tup_fetch + seq_tup_read) FROM pg_stat_xact_user_tables
+			WHERE relname = 'delivery' AND schemaname = current_schema()`).Scan(&read)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read < ended || read > 2*ended {
+		t.Errorf("ending %d of %d deliveries read %d", ended, waiting, read)
 	}
 }
