@@ -52,7 +52,7 @@ type album struct {
 func (b *Browser) Baselines(folder string, update bool, mask ...string) {
 	b.t.Helper()
 	b.album = &album{folder: folder, update: update, mask: strings.Join(mask, ", ")}
-	own := b.version()
+	own := b.Version()
 	file := filepath.Join(folder, versionFile)
 	if update {
 		err := os.MkdirAll(folder, 0o755)
@@ -75,7 +75,8 @@ func (b *Browser) Baselines(folder string, update bool, mask ...string) {
 	}
 }
 
-func (b *Browser) version() string {
+// Version is the name and version of the browser.
+func (b *Browser) Version() string {
 	b.t.Helper()
 	var product string
 	ask := chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {

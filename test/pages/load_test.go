@@ -72,7 +72,7 @@ func TestTheLoadOfEveryPage(t *testing.T) {
 		}
 		loads = append(loads, one)
 	}
-	table := tableOf(loads)
+	table := tableOf(loads, w.b.Version())
 	if err := os.MkdirAll(output, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -82,8 +82,8 @@ func TestTheLoadOfEveryPage(t *testing.T) {
 	t.Log("\n" + table)
 }
 
-// tableOf is the report: all visits together, the slowest pages, and each page.
-func tableOf(loads []load) string {
+// tableOf is the report: machine and method, all visits together, the slowest pages, and each page.
+func tableOf(loads []load, chromium string) string {
 	var all []float64
 	for n := range loads {
 		slices.Sort(loads[n].times)
@@ -92,9 +92,12 @@ func tableOf(loads []load) string {
 	slices.Sort(all)
 	slices.SortFunc(loads, func(a, b load) int { return cmp.Compare(percentile(b.times, 100), percentile(a.times, 100)) })
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d pages, %d visits after the first; %d CPUs, load %s. Until the load event: p50 %.0f ms, p95 %.0f ms, "+
-		"p99 %.0f ms.\n\n", len(loads), len(all), runtime.NumCPU(), machineLoad(), percentile(all, 50),
-		percentile(all, 95), percentile(all, 99))
+	fmt.Fprintf(&b, "%d pages, %d visits after the first. Until the load event: p50 %.0f ms, p95 %.0f ms, p99 %.0f ms.\n\n",
+		len(loads), len(all), percentile(all, 50), percentile(all, 95), percentile(all, 99))
+	fmt.Fprintf(&b, "Machine: %s, %d CPUs, load %s; %s and Belfry on the same CPUs. ", cpu(), runtime.NumCPU(),
+		machineLoad(), chromium)
+	b.WriteString("Method: one tab at 1400 px shows each page with an empty cache, which gives requests and KiB, and then three " +
+		"times; the time is loadEventEnd of the browser's navigation timing.\n\n")
 	b.WriteString("| page, the slowest first | requests | KiB | again | median ms | slowest ms |\n|---|---|---|---|---|---|\n")
 	for _, l := range loads {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %.0f | %.0f |\n", l.page.name, l.requests, l.bytes>>10, l.again,
@@ -106,6 +109,17 @@ func tableOf(loads []load) string {
 // percentile is that of a sorted list.
 func percentile(sorted []float64, p int) float64 {
 	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
+}
+
+// cpu is the model of the processor.
+func cpu() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	_, after, _ := strings.Cut(string(text), "model name\t: ")
+	model, _, _ := strings.Cut(after, "\n")
+	return cmp.Or(model, runtime.GOARCH)
 }
 
 func machineLoad() string {
