@@ -135,7 +135,7 @@ var drivers = map[string][]string{
 	"github.com/prometheus/client_golang": {"internal"},
 	"golang.org/x/mod":                    {"internal/platform/merkle", "internal/audit", "test"},
 	"github.com/go-json-experiment/json":  {"internal", "bench", "test"},
-	"github.com/klauspost/compress":       {"internal/platform"},
+	"github.com/klauspost/compress":       {"internal/platform", "internal/traffic"},
 	"golang.org/x/sys":                    {"internal/platform"},
 	"github.com/mattn/go-isatty":          {"cmd"},
 	"github.com/emersion/go-smtp":         {"internal/demo/inbox"},

@@ -2,8 +2,8 @@
 # The whole test run, as continuous integration does it: real PostgreSQL, Apache Kafka,
 # Chromium and Node clients, every Go module of the repository, and none of it optional.
 #
-# BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA, BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE and BELFRY_TEST_PYTHON may name
-# parts that already run or exist. GO_TEST_FLAGS is given to every "go test".
+# BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA, BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE, BELFRY_TEST_PYTHON and
+# BELFRY_TEST_PROMETHEUS may name parts that already run or exist. GO_TEST_FLAGS is given to every "go test".
 set -euo pipefail
 . "$(dirname "$0")/engine.sh"
 cd "$root"
@@ -61,6 +61,8 @@ BELFRY_TEST_NODE=$(scripts/tools.sh node)
 echo "Node clients $BELFRY_TEST_NODE"
 BELFRY_TEST_PYTHON=$(scripts/tools.sh python)
 echo "Python       $BELFRY_TEST_PYTHON"
+BELFRY_TEST_PROMETHEUS=$(scripts/tools.sh prometheus)
+echo "Prometheus   $BELFRY_TEST_PROMETHEUS"
 echo "kcat         $(scripts/tools.sh kcat)"
 echo "jq           $(scripts/tools.sh jq)"
 echo "sqlite3      $(scripts/tools.sh sqlite3)"
@@ -68,7 +70,7 @@ echo "sqlite3      $(scripts/tools.sh sqlite3)"
 BELFRY_TEST_SCREENSHOTS=${BELFRY_TEST_SCREENSHOTS:-$root/build/screenshots}
 mkdir -p "$BELFRY_TEST_SCREENSHOTS"
 echo "screenshots  ${BELFRY_TEST_SCREENSHOTS#"$root/"}"
-export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_PYTHON BELFRY_TEST_SCREENSHOTS BELFRY_TEST_ALL=1
+export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_PYTHON BELFRY_TEST_PROMETHEUS BELFRY_TEST_SCREENSHOTS BELFRY_TEST_ALL=1
 
 step "go test"
 summary=$run/summary

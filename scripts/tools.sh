@@ -5,13 +5,14 @@
 #   tools.sh kcat       path of the Kafka client
 #   tools.sh jq         path of jq, which the documents use
 #   tools.sh sqlite3    path of the shell of SQLite, which the documents use
+#   tools.sh prometheus path of Prometheus
 #   tools.sh node       path of test/conformance/node, its packages installed
 #   tools.sh python     path of a Python with the packages of test/conformance/verify/python
 #
 #   tools.sh golangci-lint, govulncheck, gitleaks    path of the program
 #   tools.sh vulndb                                  URL of the vulnerability database, as files
 #
-# BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE and BELFRY_TEST_PYTHON, when set, are used as they are.
+# BELFRY_TEST_CHROMIUM, BELFRY_TEST_NODE, BELFRY_TEST_PYTHON and BELFRY_TEST_PROMETHEUS, when set, are used as they are.
 # Go programs are built by "go install" at the versions below, into .cache/tools.
 set -euo pipefail
 . "$(dirname "$0")/engine.sh"
@@ -52,6 +53,23 @@ sqlite3() {
   program sqlite3 && return
   debian_package sqlite3 "the shell of SQLite"
   program sqlite3
+}
+
+# Debian's package would start a service; the program alone is taken out of it.
+prometheus() {
+  if [ -n "${BELFRY_TEST_PROMETHEUS:-}" ]; then echo "$BELFRY_TEST_PROMETHEUS"; return; fi
+  program prometheus && return
+  local folder=$root/.cache/tools/prometheus fresh
+  if [ ! -x "$folder/usr/bin/prometheus" ]; then
+    program apt-get >/dev/null || die "Prometheus is missing: install it and run this again"
+    say "downloading Prometheus with apt-get"
+    mkdir -p "$root/.cache/tools"
+    fresh=$(mktemp -d "$folder.XXXXXX")
+    (cd "$fresh" && { apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }; } &&
+      dpkg -x prometheus_*.deb . && rm prometheus_*.deb) >&2 || { rm -rf "$fresh"; die "apt-get could not download prometheus"; }
+    mv -T "$fresh" "$folder" 2>/dev/null || rm -rf "$fresh"
+  fi
+  echo "$folder/usr/bin/prometheus"
 }
 
 node() {
@@ -120,6 +138,6 @@ vulndb() {
 }
 
 case ${1:-} in
-  chromium | kcat | jq | sqlite3 | node | python | golangci-lint | govulncheck | gitleaks | vulndb) "$1" ;;
+  chromium | kcat | jq | sqlite3 | prometheus | node | python | golangci-lint | govulncheck | gitleaks | vulndb) "$1" ;;
   *) die "expected a program: ${0##*/} is called as its first lines say" ;;
 esac

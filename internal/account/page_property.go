@@ -51,7 +51,23 @@ type ZoneTraffic struct {
 	Bad    uint64
 	LastAt time.Time // of the newest requests; zero = none
 	Hours  []ZoneHour
+	Down   []string // origins that cannot be reached
+
+	Limited []ZoneLimit // names that the account has too many of
 }
+
+// ZoneLimit says that the account's traffic had more names of a kind than it may have.
+type ZoneLimit struct {
+	Noun     string // origins
+	Limit    int
+	Requests int64 // counted under the name other
+	Example  string
+	Since    time.Time
+	Last     time.Time
+}
+
+// shownOrigins is the number of unreachable origins that the page of a property names.
+const shownOrigins = 5
 
 // ZoneHour is the requests of one hour.
 type ZoneHour struct {
@@ -303,6 +319,16 @@ func (d *propertyPage) properties(v *page.Visit) ui.PropertyGroup {
 			last.Text = "none in the last 24 hours"
 		}
 		g.Properties = append(g.Properties, last)
+		if len(t.Down) > 0 {
+			down := ui.Property{Label: "Unreachable origins"}
+			for _, origin := range t.Down[:min(len(t.Down), shownOrigins)] {
+				down.Links = append(down.Links, ui.Link{Label: origin})
+			}
+			if more := len(t.Down) - shownOrigins; more > 0 {
+				down.Note = fmt.Sprintf("and %d more", more)
+			}
+			g.Properties = append(g.Properties, down)
+		}
 	}
 	g.Properties = append(g.Properties,
 		ui.Property{Label: "Changed", At: z.ModifiedOn.Time},

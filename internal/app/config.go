@@ -94,6 +94,9 @@ type Config struct {
 	PortalOrigins []string `env:"BELFRY_PORTAL_ORIGINS"`
 	// MiB of memory for the page caches of all SQLite databases together.
 	SQLiteCacheMB int `env:"BELFRY_SQLITE_CACHE_MB" default:"64"`
+	// Origins, hostnames and path classes that an account's traffic may have in two days, each. The requests of further
+	// ones are counted under the name other.
+	TrafficNames int `env:"BELFRY_TRAFFIC_NAMES" default:"20000"`
 	// Interval at which logs with new events are signed.
 	Epoch time.Duration `env:"BELFRY_EPOCH" default:"60s"`
 	// debug, info, warn or error.

@@ -104,6 +104,9 @@ func (a *App) followErasures(ctx context.Context, values [][]byte) error {
 		if err := a.Producer.Erased(ctx, newest[accountID]); err != nil {
 			return err
 		}
+		if err := a.SLO.Erased(ctx, accountID, ids); err != nil {
+			return err
+		}
 	}
 	return nil
 }

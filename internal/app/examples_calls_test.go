@@ -388,12 +388,14 @@ func (r *recorder) callObjectives(s *story) {
 			}}},
 		}}}},
 	}}}})
+	r.do("send-prometheus-metrics", input{path: one, kind: "application/x-protobuf", text: "\x00"}) // no series
 	poll.Until(r.t, "the objective burns", func() bool {
 		var list []json.RawMessage
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)
 		return err == nil && len(list) > 0
 	})
 	r.do("get-zone-traffic", input{path: []string{s.account, s.zone}})
+	r.do("list-unreachable-origins", input{path: []string{s.account, s.zone}})
 	r.do("list-objectives", input{path: one})
 	r.do("get-objective", input{path: path})
 	r.do("get-objective-status", input{path: path})
@@ -441,6 +443,7 @@ func (r *recorder) callTrafficRules(s *story, log string) {
 	one := []string{s.account}
 	rules := []object{{"when": object{"edge": "429"}, "is": "bad"}, {"when": object{"edge": "5xx"}, "is": "bad"}}
 	r.do("get-traffic-rules", input{path: one})
+	r.do("get-traffic-names", input{path: one})
 	r.do("preview-traffic-rules", input{path: one, body: object{
 		"format": "combined", "lines": strings.Split(strings.TrimSpace(log), "\n"), "rules": rules,
 	}})

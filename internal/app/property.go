@@ -50,8 +50,34 @@ func (a *App) propertyAlerts(ctx context.Context, accountID, zoneID string, limi
 func (a *App) propertyTraffic(ctx context.Context, accountID, zoneID string) (account.ZoneTraffic, error) {
 	t, err := a.SLO.ZoneTraffic(ctx, accountID, zoneID)
 	out := account.ZoneTraffic{Total: t.Total, Bad: t.Bad, LastAt: t.LastAt.Time}
+	if err != nil {
+		return out, err
+	}
+	names, err := a.Traffic.Names(ctx, accountID)
+	for _, k := range names.Kinds {
+		if k.Over != nil {
+			out.Limited = append(out.Limited, account.ZoneLimit{
+				Noun:     nameNouns[k.Kind],
+				Limit:    names.Limit,
+				Requests: k.Over.Requests,
+				Example:  k.Over.Example,
+				Since:    k.Over.Since.Time,
+				Last:     k.Over.Last.Time,
+			})
+		}
+	}
 	for _, h := range t.Hours {
 		out.Hours = append(out.Hours, account.ZoneHour{Start: h.Start.Time, Total: h.Total, Bad: h.Bad})
 	}
+	if err != nil {
+		return out, err
+	}
+	down, err := a.SLO.DownOrigins(ctx, accountID, zoneID)
+	for _, o := range down {
+		out.Down = append(out.Down, o.Origin)
+	}
 	return out, err
 }
+
+// nameNouns are the words for the kinds of names in traffic.
+var nameNouns = map[string]string{"origin": "origins", "hostname": "hostnames", "path_class": "path classes"}

@@ -22,11 +22,31 @@ func (a *App) newSLO(_ context.Context, env feature.Env) (feature.Feature, error
 		Changes: a.zoneChanges,
 		Zones:   a.zoneNames,
 		Aliases: a.zoneAliases,
+
+		OriginPolicies: a.originPolicies,
 	})
 	if err != nil {
 		return feature.Feature{}, err
 	}
 	return a.SLO.Describe(), nil
+}
+
+// originPolicies lists the policies of origin errors. The notifications are constructed later, so it finds them when it
+// is called.
+func (a *App) originPolicies(ctx context.Context) ([]slo.OriginPolicy, error) {
+	if a.Notify == nil {
+		return nil, nil
+	}
+	policies, err := a.Notify.EnabledPolicies(ctx, slo.OriginErrorAlertType)
+	list := make([]slo.OriginPolicy, len(policies))
+	for i := range policies {
+		p := &policies[i]
+		list[i] = slo.OriginPolicy{Account: p.Account(), Zones: p.Filters["zones"]}
+		if targets := p.Filters["slo"]; len(targets) == 1 {
+			list[i].Target = targets[0]
+		}
+	}
+	return list, err
 }
 
 // zoneNames lists the properties that the form of an objective offers.

@@ -19,6 +19,7 @@ func (a *App) newTraffic(_ context.Context, env feature.Env) (feature.Feature, e
 		Closed:     a.Account.RefuseClosed,
 		Partitions: a.partitions(),
 		Thresholds: a.thresholds,
+		MaxNames:   a.Config.TrafficNames,
 	})
 	if err != nil {
 		return feature.Feature{}, err

@@ -69,7 +69,7 @@ var Topics = []Topic{
 	},
 	{
 		Name: TopicAuditErased, Key: "account_id", Payload: "event.Erasure",
-		Producers: []string{"audit"}, Consumers: []string{"notify", "producer"}, Internal: true,
+		Producers: []string{"audit"}, Consumers: []string{"notify", "producer", "slo"}, Internal: true,
 	},
 	{
 		Name: TopicTrafficCounts, Key: "any", Payload: "compact counts: one, an array or NDJSON, with account_id",

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ type DeclaredAlertType struct {
 	Type        string        `json:"type" doc:"The name in alerts and policies: one of its kind in the installation"`
 	Title       string        `json:"title"`
 	Description string        `json:"description,omitempty"`
+	Category    string        `json:"category,omitempty" doc:"Groups it in lists; the product's when left out"`
 	Severities  []string      `json:"severities" doc:"Of info, warning, error, critical; mild to severe"`
 	Filters     []Filter      `json:"filters,omitempty"`
 	Schema      catalogue.Raw `json:"schema,omitempty" doc:"JSON Schema 2020-12 of the alert's data"`
@@ -65,7 +67,7 @@ func CatalogueSection() catalogue.Section {
 
 func decodeAlertType(d *catalogue.Decoder, n *catalogue.Node) (a DeclaredAlertType, ok bool) {
 	m, ok := d.Mapping(n, "an alert type",
-		"type", "title", "description", "severities", "filters", "schema", "sample")
+		"type", "title", "description", "category", "severities", "filters", "schema", "sample")
 	if !ok {
 		return a, false
 	}
@@ -76,6 +78,7 @@ func decodeAlertType(d *catalogue.Decoder, n *catalogue.Node) (a DeclaredAlertTy
 	}
 	a.Title = m.Title(a.Type)
 	a.Description = m.Text("description", false, catalogue.MaxText)
+	a.Category = m.Text("category", false, catalogue.MaxTitle)
 
 	a.Severities = m.Texts("severities", len(declarable), severityFault)
 	if len(a.Severities) == 0 {
@@ -150,7 +153,7 @@ func compileAlertTypes(p *catalogue.Product, declared []DeclaredAlertType, _ map
 		}
 		compiled := &AlertType{
 			Product:     p.Name,
-			Category:    p.Category,
+			Category:    cmp.Or(a.Category, p.Category),
 			Team:        p.Team,
 			Type:        a.Type,
 			Title:       a.Title,
@@ -184,6 +187,7 @@ func alertTypeParts(product string, a DeclaredAlertType) []catalogue.Part {
 		Fields: []catalogue.Field{
 			catalogue.Value("title", a.Title),
 			catalogue.Value("description", a.Description),
+			catalogue.Value("category", a.Category),
 			breaking(catalogue.Value("severities", a.Severities), severitiesBreak),
 			{Name: "schema", JSON: a.Schema, Breaks: catalogue.SchemaBreaks},
 			{Name: "sample", JSON: a.Sample},

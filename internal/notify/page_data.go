@@ -36,12 +36,15 @@ type reported struct {
 	Raw    string
 }
 
-// budgetBurn is the type of Belfry's own alerts, whose data is known.
-const budgetBurn = "belfry_budget_burn"
+// The types of Belfry's own alerts about the burn of a budget, whose data is known.
+const (
+	budgetBurn  = "belfry_budget_burn"
+	originError = "http_alert_origin_error"
+)
 
 // report reads the data of an alert.
 func report(kind string, data json.RawMessage) (r reported) {
-	if kind == budgetBurn {
+	if kind == budgetBurn || kind == originError {
 		if r, ok := reportBurn(data); ok {
 			return r
 		}

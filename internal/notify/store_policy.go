@@ -18,6 +18,22 @@ func policiesOf(ctx context.Context, tx *db.Tx, account string) ([]Policy, error
 	return db.Collect(ctx, tx, scanPolicy, selectPolicy+` ORDER BY id LIMIT 1000`, account)
 }
 
+// maxEnabled is the number of policies of one alert type that are read at once.
+const maxEnabled = 10_000
+
+// EnabledPolicies lists the enabled policies of an alert type in all accounts, at most 10,000.
+func (n *Feature) EnabledPolicies(ctx context.Context, alertType string) (list []Policy, err error) {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
+		list, err = db.Collect(ctx, tx, scanPolicy, `SELECT `+policyColumns+` FROM policy
+			WHERE alert_type = $1 AND enabled = $2 ORDER BY account_id, id LIMIT $3`, alertType, true, maxEnabled)
+		return err
+	})
+	return list, err
+}
+
+// Account is the account of the policy.
+func (p *Policy) Account() string { return p.account }
+
 func scanPolicy(row db.Row) (p Policy, err error) {
 	var filters, mechanisms string
 	var created, modified int64

@@ -118,10 +118,17 @@ func (f *Feature) objections(ctx context.Context, tx *db.Tx, teamID string, file
 	return faults, nil
 }
 
-// foreignNames are faults of names that belong to other teams.
+// foreignNames are faults of names that belong to other teams, or to Belfry.
 func (f *Feature) foreignNames(ctx context.Context, tx *db.Tx, teamID string, file *catalogue.File) (errs.List, error) {
 	var faults errs.List
+	own := f.sections.Names(f.builtin.Declaration)
 	for _, n := range f.names(file) {
+		isBuiltin := func(b catalogue.Name) bool { return b.Kind == n.Kind && b.Name == n.Name }
+		if slices.ContainsFunc(own, isBuiltin) {
+			message := fmt.Sprintf("the %s %s is Belfry's own", catalogue.Spaced(n.Kind), catalogue.Quote(n.Name))
+			faults = append(faults, file.Fault(errs.CodeProductForbidden, n.Pointer, message))
+			continue
+		}
 		var owner, team string
 		err := tx.QueryRow(ctx, `
 			SELECT team.id, team.name

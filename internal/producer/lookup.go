@@ -140,6 +140,10 @@ func (f *Feature) loadSnapshot(ctx context.Context, tx *db.Tx, before *snapshot)
 			next.owners[ownedName{n.Kind, n.Name}] = p
 		}
 	}
+	// A team may have declared a name before it became Belfry's own.
+	for _, n := range f.sections.Names(f.builtin.Declaration) {
+		next.owners[ownedName{n.Kind, n.Name}] = f.builtin
+	}
 	f.metrics.catalogues.Set(float64(len(next.products)))
 	return next, nil
 }

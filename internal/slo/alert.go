@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -71,7 +72,7 @@ func alertOf(t *Transition) event.Alert {
 	return event.Alert{
 		Account:     o.account,
 		ID:          t.AlertID(),
-		Type:        AlertType,
+		Type:        cmp.Or(o.AlertType, AlertType),
 		Event:       event.AlertEvent(t.Event),
 		Correlation: t.Correlation(),
 		Severity:    severity,
@@ -80,7 +81,7 @@ func alertOf(t *Transition) event.Alert {
 		Summary:     t.Sentence(),
 		Zone:        o.Match.Zone,
 		Resource:    &event.AlertResource{Product: event.Product, Type: "objective", ID: o.ID, Name: o.Name},
-		Filters:     map[string][]string{"zones": {o.Match.Zone}, "objectives": {o.ID}},
+		Filters:     o.alertFilters(),
 		Data:        data,
 		URL:         objectivePath(o.account, o.ID),
 	}

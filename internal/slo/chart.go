@@ -116,6 +116,13 @@ func readTimelines(ctx context.Context, tx *db.Tx, readings []reading, length in
 	members := map[int64][]int{} // by shard
 	for i, r := range readings {
 		out[i].reading = r
+		if r.composite != nil && r.counted {
+			var err error
+			if out[i], err = composedTimeline(ctx, tx, &r, length); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if r.counted {
 			members[r.shard] = append(members[r.shard], i)
 		}

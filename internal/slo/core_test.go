@@ -438,3 +438,27 @@ func TestASpreadCountStaysWhole(t *testing.T) {
 		}
 	}
 }
+
+// TestTheMemoryOfAMonitoredOrigin is that of a slot of the index: no further memory is kept for an origin that answers.
+func TestTheMemoryOfAMonitoredOrigin(t *testing.T) {
+	const origins = 1 << 17
+	s := newShardState(0)
+	s.AddSeries(epoch)
+	for i := range origins {
+		name := originName{fmt.Sprint("account", i/maxAccountOrigins), "zone", fmt.Sprint("203.0.113.7:", i)}
+		if s.answers.note(s.originKey(name), name, epoch) {
+			t.Fatalf("%d: no place", i)
+		}
+	}
+	s.originsStored()
+	if n := float64(s.answers.ticks.Bytes()) / origins; n > 16/.75*2 || n < 16 {
+		t.Errorf("%.1f bytes an origin", n)
+	}
+	if len(s.answers.changed)+len(s.origins.outages) != 0 {
+		t.Errorf("%d changes, %d outages", len(s.answers.changed), len(s.origins.outages))
+	}
+	name := originName{"account0", "zone", "one more"}
+	if !s.answers.note(s.originKey(name), name, epoch) {
+		t.Error("an account has no limit")
+	}
+}

@@ -83,10 +83,10 @@ func (f *Feature) Correct(ctx context.Context, accountID string, in CorrectionCr
 		if err != nil {
 			return err
 		}
-		if err := writeCorrection(ctx, tx, c); err != nil {
+		if c.requestEvent, err = f.auditCorrection(ctx, tx, "create", nil, c); err != nil {
 			return err
 		}
-		return f.auditCorrection(ctx, tx, "create", nil, c)
+		return writeCorrection(ctx, tx, c)
 	})
 	return c, err
 }
@@ -118,7 +118,8 @@ func (f *Feature) setTargets(ctx context.Context, accountID string, c *Correctio
 // targets reads the objectives that the correction is for.
 func (c *Correction) targets(ctx context.Context, tx *db.Tx) ([]*Objective, error) {
 	if c.Zone != "" {
-		return selectObjectives(ctx, tx, `WHERE account_id = $1 AND zone_id = $2 ORDER BY id`, c.account, c.Zone)
+		return selectObjectives(ctx, tx, `WHERE account_id = $1 AND zone_id = $2 AND kind <> $3 ORDER BY id`,
+			c.account, c.Zone, kindComposite)
 	}
 	var list []*Objective
 	for i, objectiveID := range c.Objectives {
@@ -131,6 +132,10 @@ func (c *Correction) targets(ctx context.Context, tx *db.Tx) ([]*Objective, erro
 		}
 		if err != nil {
 			return nil, err
+		}
+		if o.Composite != nil {
+			return nil, errs.At(errs.CodeInvalid, fmt.Sprintf("/objectives/%d", i),
+				"%s is composite: correct its members, and it is corrected with them", o.Name)
 		}
 		list = append(list, o)
 	}
@@ -223,7 +228,22 @@ func (f *Feature) noteAndEvaluate(
 			return err
 		}
 	}
-	return f.evaluateNow(ctx, tx, objectives...)
+	if err := f.evaluateNow(ctx, tx, objectives...); err != nil || len(objectives) == 0 {
+		return err
+	}
+	var ids []string
+	var composites []*Objective
+	for _, o := range objectives {
+		ids = append(ids, o.ID)
+		if o.Composite != nil {
+			composites = append(composites, o)
+		}
+	}
+	with, err := compositesWith(ctx, tx, objectives[0].account, ids...)
+	if err != nil {
+		return err
+	}
+	return f.evaluateComposites(ctx, tx, append(composites, with...), f.now().Unix()-alertFor)
 }
 
 // Approve makes a pending correction active. Who requested it may not approve it, and neither may a token.
@@ -302,10 +322,10 @@ func (f *Feature) decide(
 		if err != nil {
 			return err
 		}
-		if err := writeCorrection(ctx, tx, c); err != nil {
+		if c.decisionEvent, err = f.auditCorrection(ctx, tx, action, &before, c); err != nil {
 			return err
 		}
-		return f.auditCorrection(ctx, tx, action, &before, c)
+		return writeCorrection(ctx, tx, c)
 	})
 	return c, err
 }
@@ -345,6 +365,9 @@ func (f *Feature) correctObjective(ctx context.Context, tx *db.Tx, o *Objective)
 	if _, err := tx.Exec(ctx, `DELETE FROM exclusion WHERE objective_id = $1`, o.ID); err != nil {
 		return err
 	}
+	if o.Composite != nil {
+		return nil
+	}
 	list, err := selectCorrections(ctx, tx, `WHERE account_id = $1 AND state = 'active' AND to_at > $2 ORDER BY id`,
 		o.account, f.now().Unix()-kept)
 	for _, c := range list {
@@ -355,13 +378,15 @@ func (f *Feature) correctObjective(ctx context.Context, tx *db.Tx, o *Objective)
 	return err
 }
 
-// auditCorrection records a change of a correction, in its transaction.
-func (f *Feature) auditCorrection(ctx context.Context, tx *db.Tx, action string, before, after *Correction) error {
+// auditCorrection records a change of a correction, in its transaction, and returns the id of the event.
+func (f *Feature) auditCorrection(
+	ctx context.Context, tx *db.Tx, action string, before, after *Correction,
+) (eventID string, err error) {
 	var was any
 	if before != nil {
 		was = before
 	}
-	e := event.NewAudit(after.account, action, "correction", after.ID, after.name()).Changed(was, after)
+	e := event.NewAudit(after.account, action, "correction", after.ID, after.name()).Changed(was, after).At(f.now())
 	e.Zone = after.Zone
-	return f.cfg.Record(ctx, tx, e)
+	return e.ID, f.cfg.Record(ctx, tx, e)
 }

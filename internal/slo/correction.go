@@ -71,7 +71,9 @@ type Correction struct {
 	CreatedOn   web.Time        `json:"created_on"`
 	ModifiedOn  web.Time        `json:"modified_on"`
 
-	account string
+	account       string
+	requestEvent  string // id of the audit event of the request; "" = it is older than this record
+	decisionEvent string // of the approval, rejection or removal
 }
 
 // Member is the principal who requested or decided a correction.

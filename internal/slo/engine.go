@@ -3,6 +3,7 @@ package slo
 import (
 	"cmp"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/belfryhq/belfry/internal/slo/tally"
@@ -36,6 +37,7 @@ type engine struct {
 
 	corrected corrected
 	excluded  []sample // of the current tick
+	origins   originMonitor
 
 	suspects    []uint32
 	starts      []burnStart     // pairs that began to fire in this evaluation
@@ -150,6 +152,7 @@ func (e *engine) process(samples []sample) error {
 	if !slices.IsSortedFunc(samples, byTick) {
 		slices.SortFunc(samples, byTick)
 	}
+	slices.SortStableFunc(e.origins.pending, func(a, b originSample) int { return cmp.Compare(a.at, b.at) })
 	for i := 0; i < len(samples); {
 		at := samples[i].At
 		from := i
@@ -164,7 +167,9 @@ func (e *engine) process(samples []sample) error {
 		if err := e.add(at, samples[from:i]); err != nil {
 			return err
 		}
+		e.origins.add(at)
 	}
+	e.origins.add(math.MaxInt64)
 	return e.evaluateDirty()
 }
 

@@ -115,6 +115,7 @@ func (e *engine) evaluateDirty() error {
 			e.evaluate(w)
 		}
 	}
+	e.evaluateOrigins()
 	return e.setBegan()
 }
 
@@ -148,26 +149,48 @@ func (o *Objective) burning(i int, s *windowSums, ended int64) bool {
 	return true
 }
 
-// evaluate updates the states of an objective's pairs, the fastest first. setBegan completes the transitions.
+// evaluate updates the states of an objective's pairs. setBegan completes the transitions.
 func (e *engine) evaluate(w *watch) {
-	s := e.sums(w)
-	clock := e.Clock()
+	seen := evidence{sums: e.sums(w), age: e.Clock() - e.First(w.series)}
+	seen.silent = func(window Window) bool { return e.silent(w, &seen.sums, window) }
 	pairs := w.states()
+	for _, c := range w.changePairs(pairs, e.Clock(), e.alertFrom, func(*Pair) evidence { return seen }) {
+		if c.event == Start {
+			e.starts = append(e.starts, burnStart{w, c.pair, len(e.transitions)})
+		}
+		e.transitions = append(e.transitions, w.transition(&c.sums, e.Clock(), w.rules[c.pair], c.event, c.state))
+	}
+	e.setPairs(w, pairs)
+}
+
+// pairChange is the start or end of a pair's firing.
+type pairChange struct {
+	pair  int
+	event string    // Start or End
+	state pairState // the new one of a start, and the one that ends
+	sums  windowSums
+}
+
+// changePairs updates the states of an objective's pairs, the fastest first, and returns what begins and ends.
+func (o *Objective) changePairs(
+	pairs []pairState, clock, alertFrom int64, see func(*Pair) evidence,
+) (changes []pairChange) {
 	inhibited := false // a faster pair fires
-	for i := range w.rules {
-		p := &w.rules[i]
+	for i := range o.rules {
+		p := &o.rules[i]
 		st := &pairs[i]
-		on := w.fires(p, &s, clock-e.First(w.series))
+		seen := see(p)
+		on := o.fires(p, &seen.sums, seen.age)
 		switch {
-		case st.state == firing && e.silent(w, &s, p.Short):
+		case st.state == firing && seen.silent(p.Short):
 		case st.state == firing && !on:
-			e.transitions = append(e.transitions, w.transition(&s, clock, *p, End, *st))
+			changes = append(changes, pairChange{i, End, *st, seen.sums})
 			*st = pairState{}
 		case st.state == covered && !on:
 			*st = pairState{}
 		case st.state == firing, !on:
 		default: // quiet or covered, and above
-			if _, held := w.need(p, &s); held {
+			if _, held := o.need(p, &seen.sums); held {
 				break
 			}
 			if inhibited {
@@ -178,17 +201,16 @@ func (e *engine) evaluate(w *watch) {
 				if st.since == 0 {
 					st.since = clock
 				}
-				if !w.burning(i, &s, clock-st.since) {
+				if !o.burning(i, &seen.sums, clock-st.since) {
 					break
 				}
 			}
-			*st = pairState{firing, clock, 0, clock >= e.alertFrom}
-			e.starts = append(e.starts, burnStart{w, i, len(e.transitions)})
-			e.transitions = append(e.transitions, w.transition(&s, clock, *p, Start, *st))
+			*st = pairState{firing, clock, 0, clock >= alertFrom}
+			changes = append(changes, pairChange{i, Start, *st, seen.sums})
 		}
 		inhibited = inhibited || st.state == firing
 	}
-	e.setPairs(w, pairs)
+	return changes
 }
 
 // setPairs sets the states of an objective's pairs.

@@ -258,10 +258,7 @@ func (s *shardState) attachExclusions(w *watch) error {
 		}
 		k := seriesKey{w.account, w.Match.Zone, kindExcluded, x.id, ""}
 		x.shard = int64(s.id)
-		x.series = int64(s.AddSeries(s.First(w.series)))
-		s.series.Put(s.keyOf(&k), uint32(x.series))
-		s.newSeries = append(s.newSeries, k)
-		s.perAccount[k.account]++
+		x.series = int64(s.addExcluded(&k, s.First(w.series)))
 		s.newExclusions = append(s.newExclusions, *x)
 		fresh = append(fresh, i)
 	}
@@ -283,6 +280,75 @@ func (s *shardState) attachExclusions(w *watch) error {
 	}
 	s.corrected.set(w, list)
 	s.setActive(w.series)
+	return nil
+}
+
+// excludedSeries is the series of an exclusion.
+type excludedSeries struct {
+	key seriesKey
+	id  uint32
+}
+
+// addExcluded adds the series of an exclusion: in the line of one that was removed, if there is one.
+func (s *shardState) addExcluded(k *seriesKey, first int64) (series uint32) {
+	if n := len(s.free) - 1; n >= 0 {
+		series = s.free[n]
+		s.free = s.free[:n]
+		s.SetFirst(series, first)
+		s.reused[series] = *k
+	} else {
+		series = s.AddSeries(first)
+		s.newSeries = append(s.newSeries, *k)
+	}
+	s.series.Put(s.keyOf(k), series)
+	s.perAccount[k.account]++
+	s.excludedBy[k.value] = excludedSeries{*k, series}
+	return series
+}
+
+// kindFree is the kind of a series whose line is free.
+const kindFree = "free"
+
+// freeExcluded frees the lines of exclusions that no longer exist. The highest id is used first, so that the order does
+// not depend on when they were freed.
+func (s *shardState) freeExcluded() error {
+	if len(s.excludedBy) == 0 {
+		return nil
+	}
+	present := map[string]bool{}
+	for _, list := range s.exclusions {
+		for i := range list {
+			present[list[i].id] = true
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.excludedBy)) {
+		if present[id] {
+			continue
+		}
+		x := s.excludedBy[id]
+		if err := s.Clear(x.id); err != nil {
+			return err
+		}
+		delete(s.excludedBy, id)
+		s.series.Remove(s.keyOf(&x.key))
+		s.perAccount[x.key.account]--
+		s.free = append(s.free, x.id)
+		s.reused[x.id] = seriesKey{kind: kindFree}
+	}
+	slices.Sort(s.free)
+	return nil
+}
+
+// writeReused writes the series in lines that were freed, and those that were.
+func (s *shardState) writeReused(ctx context.Context, tx *db.Tx) error {
+	for _, series := range slices.Sorted(maps.Keys(s.reused)) {
+		k := s.reused[series]
+		_, err := tx.Exec(ctx, `UPDATE line SET account_id = $3, zone_id = $4, kind = $5, value = $6, sli = $7, first_at = $8
+			WHERE shard = $1 AND id = $2`, s.id, int64(series), k.account, k.zone, k.kind, k.value, k.sli, s.First(series))
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -332,6 +398,9 @@ func (s *shardState) readExclusions(ctx context.Context, tx *db.Tx) (err error) 
 
 // attachAllExclusions follows the reading of the blocks.
 func (s *shardState) attachAllExclusions(context.Context, *db.Tx) error {
+	if err := s.freeExcluded(); err != nil {
+		return err
+	}
 	for _, w := range s.watches {
 		if len(s.exclusions[w.ID]) == 0 {
 			continue

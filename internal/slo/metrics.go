@@ -28,7 +28,8 @@ func newMetrics() metrics {
 		updates: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "belfry_slo_updates_total", Help: "Samples added to ticks."}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "belfry_slo_refused_total", Help: "Counts refused, by reason: unreadable, repeat, future, old, limit."},
+			Name: "belfry_slo_refused_total", Help: "Counts refused, by reason: unreadable, repeat, future, old, limit; " +
+				"origins: counted, and the origin is not monitored because the account has too many."},
 			[]string{"reason"}),
 		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "belfry_slo_transitions_total", Help: "Pairs that started or stopped firing."}, []string{"event"}),
@@ -47,7 +48,7 @@ func newMetrics() metrics {
 }
 
 func (m metrics) register(r prometheus.Registerer) error {
-	telemetry.StartAtZero(m.refused, []string{"unreadable", "repeat", "future", "old", "limit"})
+	telemetry.StartAtZero(m.refused, []string{"unreadable", "repeat", "future", "old", "limit", "origins"})
 	telemetry.StartAtZero(m.transitions, []string{"start", "end"})
 	return errors.Join(r.Register(m.updates), r.Register(m.refused), r.Register(m.transitions), r.Register(m.seconds),
 		r.Register(m.watermark), r.Register(m.lines), r.Register(m.bytes),

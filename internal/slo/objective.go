@@ -12,17 +12,20 @@ import (
 
 // Objective is a target for the requests of a zone, or of a part of it.
 type Objective struct {
-	ID         string   `json:"id"`
-	Name       string   `json:"name"`
-	Match      Match    `json:"match"`
-	SLI        string   `json:"sli,omitempty" doc:"The good/total ratio that is evaluated; availability when left out"`
-	Latency    *Latency `json:"latency,omitempty" doc:"For an objective about the time that requests take; sli names it too"`
-	Target     float64  `json:"target" doc:"Percent of the requests that must be good, such as 99.95"`
-	Window     Window   `json:"window" doc:"Period of the budget: 7d to 90d are rolling; week (from Monday), month and quarter are those of the calendar (UTC)"`
-	Pairs      any      `json:"pairs" doc:"standard, standard+2x, or a list of window pairs"`
-	Guard      Guard    `json:"guard,omitzero"`
-	CreatedOn  web.Time `json:"created_on"`
-	ModifiedOn web.Time `json:"modified_on"`
+	ID         string     `json:"id"`
+	Name       string     `json:"name"`
+	Match      Match      `json:"match"`
+	SLI        string     `json:"sli,omitempty" doc:"The good/total ratio that is evaluated; availability when left out"`
+	Composite  *Composite `json:"composite,omitempty" doc:"Of a composite objective, which has no match"`
+	Latency    *Latency   `json:"latency,omitempty" doc:"For an objective about the time that requests take; sli names it too"`
+	Target     float64    `json:"target" doc:"Percent of the requests that must be good, such as 99.95"`
+	Window     Window     `json:"window" doc:"Period of the budget: 7d to 90d are rolling; week (from Monday), month and quarter are those of the calendar (UTC)"`
+	Pairs      any        `json:"pairs" doc:"standard, standard+2x, or a list of window pairs"`
+	Guard      Guard      `json:"guard,omitzero"`
+	NoData     string     `json:"no_data" doc:"The time without a request after which an alert is sent that there is no data; off = none is sent"`
+	AlertType  string     `json:"alert_type,omitempty" doc:"The objective exists for the notification policies of this alert type, and follows them"`
+	CreatedOn  web.Time   `json:"created_on"`
+	ModifiedOn web.Time   `json:"modified_on"`
 
 	account    string
 	allowed    share
@@ -53,14 +56,16 @@ const (
 
 // ObjectiveSpec describes an objective to be created, or the replacement of one.
 type ObjectiveSpec struct {
-	Name    string   `json:"name" minLength:"1" maxLength:"400" doc:"A noun that can begin a sentence: checkout"`
-	Match   Match    `json:"match" doc:"The requests: those of a property, or of one origin, hostname or path class in it"`
-	SLI     string   `json:"sli,omitempty" maxLength:"64" doc:"Another good/total ratio than availability"`
-	Latency *Latency `json:"latency,omitempty" doc:"Requests are good if they take at most a threshold, instead of sli"`
-	Target  float64  `json:"target" doc:"Percent that must be good, 50 to 99.999"`
-	Window  string   `json:"window,omitempty" doc:"Period of the budget: 7d to 90d (rolling), week, month or quarter (calendar, UTC); 28d when left out"`
-	Pairs   any      `json:"pairs,omitempty" doc:"\"standard\" (when left out), \"standard+2x\", or a list of {long, short, factor, severity: page|ticket}; windows are 5m, 30m, 1h, 2h, 6h, 1d, 3d"`
-	Guard   Guard    `json:"guard,omitempty" doc:"Against alerts by chance at little traffic"`
+	Name      string     `json:"name" minLength:"1" maxLength:"400" doc:"A noun that can begin a sentence: checkout"`
+	Match     Match      `json:"match,omitzero" doc:"The requests: those of a property, or of one origin, hostname or path class in it"`
+	Composite *Composite `json:"composite,omitempty" doc:"Instead of match: the objective is computed from other objectives"`
+	SLI       string     `json:"sli,omitempty" maxLength:"64" doc:"Another good/total ratio than availability"`
+	Latency   *Latency   `json:"latency,omitempty" doc:"Requests are good if they take at most a threshold, instead of sli"`
+	Target    float64    `json:"target" doc:"Percent that must be good, 50 to 99.999"`
+	Window    string     `json:"window,omitempty" doc:"Period of the budget: 7d to 90d (rolling), week, month or quarter (calendar, UTC); 28d when left out"`
+	Pairs     any        `json:"pairs,omitempty" doc:"\"standard\" (when left out), \"standard+2x\", or a list of {long, short, factor, severity: page|ticket}; windows are 5m, 30m, 1h, 2h, 6h, 1d, 3d"`
+	Guard     Guard      `json:"guard,omitempty" doc:"Against alerts by chance at little traffic"`
+	NoData    string     `json:"no_data,omitempty" maxLength:"20" doc:"Silence after which an alert is sent that there is no data: 5m to 24h, or off; 15m when left out. At little traffic none is sent"`
 }
 
 // compile checks a spec and makes the objective of it. The error names all faults. The zone of the match is not
@@ -72,15 +77,21 @@ func compile(spec ObjectiveSpec) (*Objective, error) {
 		SLI:    strings.TrimSpace(spec.SLI),
 		Target: spec.Target,
 		Guard:  spec.Guard,
+
+		Composite: spec.Composite,
 	}
 	c := &checker{}
 	c.name(o)
 	c.latency(o, spec.Latency)
-	c.match(&o.Match)
+	if o.Composite == nil {
+		c.match(&o.Match)
+	}
+	c.composite(o)
 	c.target(o)
 	c.window(o, spec.Window)
 	c.pairs(o, spec.Pairs)
 	c.guard(&o.Guard)
+	c.noData(o, spec.NoData)
 	if len(c.faults) > 0 {
 		slices.SortStableFunc(c.faults, func(a, b *errs.Error) int { return strings.Compare(a.Pointer, b.Pointer) })
 		return nil, c.faults

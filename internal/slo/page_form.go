@@ -25,6 +25,7 @@ type objectiveForm struct {
 	Alpha    string
 	MinTotal string
 	MinBad   string
+	NoData   string
 
 	Existing *Objective // nil for a new one; after success, the objective
 
@@ -34,7 +35,7 @@ type objectiveForm struct {
 // objectiveFields are the fields that can have a fault, but for those of the pairs' rows.
 var objectiveFields = []string{
 	"name", "match", "match/zone", "match/hostname", "match/origin", "match/path_class", "value", "sli", "target",
-	"window", "pairs", "guard/alpha", "guard/min_total", "guard/min_bad",
+	"window", "pairs", "guard/alpha", "guard/min_total", "guard/min_bad", "no_data",
 }
 
 // formPage is the data of the template "objective-form".
@@ -100,6 +101,7 @@ func parseForm(v *page.Visit) (objectiveForm, error) {
 		Alpha:    field("guard/alpha"),
 		MinTotal: field("guard/min_total"),
 		MinBad:   field("guard/min_bad"),
+		NoData:   field("no_data"),
 		act:      v.Field("do", 32),
 	}
 	if zones := v.Choices("match/zone", 255); len(zones) > 0 {
@@ -139,8 +141,14 @@ func (f *objectiveForm) spec() (ObjectiveSpec, error) {
 			MinTotal: int64(number(f.MinTotal, "/guard/min_total", "a number of requests")),
 			MinBad:   int64(number(f.MinBad, "/guard/min_bad", "a number of requests")),
 		},
+		NoData: f.NoData,
 	}
 	switch f.Kind {
+	case kindComposite:
+		if f.Existing != nil { // members are changed over the API
+			s.Composite = f.Existing.Composite
+			s.Match = Match{}
+		}
 	case kindHostname:
 		s.Match.Hostname = f.Value
 	case kindOrigin:
@@ -148,7 +156,7 @@ func (f *objectiveForm) spec() (ObjectiveSpec, error) {
 	case kindPathClass:
 		s.Match.PathClass = f.Value
 	}
-	if f.Kind != kindZone && f.Value == "" {
+	if f.Kind != kindZone && f.Kind != kindComposite && f.Value == "" {
 		faults = append(faults, errs.At(errs.CodeMissingField, "/value", "name it, or choose all requests"))
 	}
 	if f.Pairs == ownPairs {
@@ -189,6 +197,9 @@ func formOf(o *Objective) objectiveForm {
 	if o.Guard.Alpha != DefaultAlpha {
 		f.Alpha = strconv.FormatFloat(o.Guard.Alpha, 'g', -1, 64)
 	}
+	if o.silence() != defaultSilence || o.NoData == noDataOff {
+		f.NoData = o.NoData
+	}
 	if o.Guard.MinTotal > 0 {
 		f.MinTotal = strconv.FormatInt(o.Guard.MinTotal, 10)
 	}
@@ -214,13 +225,16 @@ func (p *pages) renderForm(v *page.Visit, f *objectiveForm, faults ui.Faults) er
 		OwnPairs:      f.Pairs == ownPairs,
 	}
 	title := "New objective"
+	if f.Kind == kindComposite && f.Existing != nil && f.Existing.Composite != nil {
+		data.Kinds = [][2]string{{kindComposite, f.Existing.Composite.text()}}
+	}
 	if f.Existing != nil {
 		title = "Edit " + f.Existing.Name
 		data.Action = objectivePath(v.Account, f.Existing.ID)
 		data.PreviewPath = data.Action + "/preview"
 		data.Back = data.Action
 	}
-	data.MoreOpen = f.SLI != "" || f.Alpha != "" || f.MinTotal != "" || f.MinBad != ""
+	data.MoreOpen = f.SLI != "" || f.Alpha != "" || f.MinTotal != "" || f.MinBad != "" || f.NoData != ""
 	for _, name := range []string{"sli", "guard/alpha", "guard/min_total", "guard/min_bad"} {
 		data.MoreOpen = data.MoreOpen || faults.Of(name) != ""
 	}

@@ -341,7 +341,12 @@ func (d *objectivePage) stateGroup(accountID string) ui.PropertyGroup {
 		state.Note = "since " + d.Since.UTC().Format("2 Jan 2006, 15:04") + " UTC"
 	}
 	zone := ui.Property{Label: "Property", Text: d.Zone, Icon: "globe", Href: zonePath(accountID, d.Match.Zone)}
-	if d.Zone == "" {
+	if d.Composite != nil {
+		zone = ui.Property{Label: "Members"}
+		for _, member := range d.timeline.reading.parts {
+			zone.Links = append(zone.Links, ui.Link{Label: member.Name, Href: objectivePath(accountID, member.ID)})
+		}
+	} else if d.Zone == "" {
 		zone = ui.Property{Label: "Property", Text: deletedZone}
 	}
 	target := ui.Property{Label: "Target", Text: d.Percent()}

@@ -94,6 +94,9 @@ func (p *pages) previewPart(v *page.Visit, f *objectiveForm) (previewPart, error
 		}
 		return part, nil
 	}
+	if f.Existing != nil {
+		o.ID = f.Existing.ID
+	}
 	counts, err := p.previewCounts(v.Context(), o)
 	if err != nil {
 		return part, err

@@ -30,6 +30,8 @@ func (o *Objective) Part() string {
 		part = "host " + k.value
 	case kindPathClass:
 		part = "paths " + k.value
+	case kindComposite:
+		part = o.Composite.text()
 	}
 	return strings.TrimSpace(part + " " + o.SLI)
 }

@@ -11,19 +11,21 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
 // Preview is what an objective would have been in the last 28 days: its budget, and the alerts that it would have sent.
 type Preview struct {
-	From    web.Time `json:"from" doc:"28 days before the newest counts, or the first count"`
-	Until   web.Time `json:"until" doc:"End of the newest counts"`
-	Basis   string   `json:"basis" enum:"objective,property,none" doc:"The requests that were evaluated: those that the objective applies to, those of the whole property because the part is not counted on its own yet, or none because nothing was counted"`
-	Total   uint64   `json:"total" doc:"Requests"`
-	Bad     uint64   `json:"bad" doc:"Failed requests"`
-	Allowed uint64   `json:"allowed" doc:"Requests that may fail, at this traffic"`
-	Left    float64  `json:"budget_left" doc:"1 = untouched, 0 = spent, below = overspent"`
+	From     web.Time `json:"from" doc:"28 days before the newest counts, or the first count"`
+	Until    web.Time `json:"until" doc:"End of the newest counts"`
+	Basis    string   `json:"basis" enum:"objective,property,none" doc:"The requests that were evaluated: those that the objective applies to, those of the whole property because the part is not counted on its own yet, or none because nothing was counted"`
+	Total    uint64   `json:"total" doc:"Requests"`
+	Bad      uint64   `json:"bad" doc:"Failed requests"`
+	Excluded uint64   `json:"excluded_total,omitempty" doc:"Requests that corrections leave out"`
+	Allowed  uint64   `json:"allowed" doc:"Requests that may fail, at this traffic"`
+	Left     float64  `json:"budget_left" doc:"1 = untouched, 0 = spent, below = overspent"`
 
 	Proposed      *float64 `json:"proposed_target,omitempty" doc:"The highest usual target that would have left at least half of its budget; left out when there are too few requests, or none fits"`
 	ProposedSpent float64  `json:"proposed_spent,omitempty" doc:"Part of its budget that the proposed target would have spent"`
@@ -79,6 +81,12 @@ func (f *Feature) Preview(ctx context.Context, accountID string, spec ObjectiveS
 	if err != nil {
 		return Preview{}, err
 	}
+	if o.Composite != nil {
+		return Preview{}, errNoPreview
+	}
+	if err := f.setPresent(ctx, o); err != nil {
+		return Preview{}, err
+	}
 	counts, err := f.previewCounts(ctx, o)
 	if err != nil {
 		return Preview{}, err
@@ -86,11 +94,16 @@ func (f *Feature) Preview(ctx context.Context, accountID string, spec ObjectiveS
 	return f.evaluated(ctx, o, counts)
 }
 
+var errNoPreview = errs.At(errs.CodeInvalid, "/composite",
+	"a composite objective has no counts of its own: preview its members")
+
 // previewed is the counts that a preview evaluates.
 type previewed struct {
 	basis string
 	clock int64
-	list  []bucket // of the last 28 days, oldest first
+	list  []bucket // of the last 28 days, oldest first, without what corrections exclude
+
+	excluded uint64 // requests that corrections exclude
 }
 
 // previewCounts reads the counts of the objective's series, or else those of its whole zone.
@@ -106,14 +119,85 @@ func (f *Feature) previewCounts(ctx context.Context, o *Objective) (p previewed,
 		} {
 			p, err = countsOfSeries(ctx, tx, try.key)
 			p.basis = try.basis
-			if err != nil || len(p.list) > 0 {
+			if err != nil {
 				return err
+			}
+			if len(p.list) > 0 {
+				return p.leaveOut(ctx, tx, o)
 			}
 		}
 		p.basis = basisNone
 		return nil
 	})
 	return p, err
+}
+
+// setPresent gives an objective that is previewed the id of the stored one with its name: what corrects that one holds
+// for the preview as well.
+func (f *Feature) setPresent(ctx context.Context, o *Objective) error {
+	return f.db.View(ctx, func(tx *db.Tx) error {
+		list, err := selectObjectives(ctx, tx, `WHERE account_id = $1 AND name = $2`, o.account, o.Name)
+		if err == nil && len(list) == 1 {
+			o.ID = list[0].ID
+		}
+		return err
+	})
+}
+
+// leaveOut leaves out what corrections of the objective exclude: exactly, if it is stored and counts these requests, or
+// else the blocks in their times.
+func (p *previewed) leaveOut(ctx context.Context, tx *db.Tx, o *Objective) error {
+	list, err := selectCorrections(ctx, tx, `WHERE account_id = $1 AND state = 'active' AND to_at > $2 ORDER BY id`,
+		o.account, p.clock-previewLength)
+	if err != nil {
+		return err
+	}
+	var exclusions []exclusion
+	for _, c := range list {
+		if c.appliesTo(o) {
+			from, to := rangeOf(p.clock, c.From.Unix(), c.To.Unix())
+			exclusions = append(exclusions, exclusion{correction: c.ID, from: from, to: to, series: -1})
+		}
+	}
+	if len(exclusions) == 0 {
+		return nil
+	}
+	before := sumOf(p.list)
+	counted, err := p.counted(ctx, tx, o)
+	switch {
+	case err != nil:
+		return err
+	case counted != nil:
+		p.list = slices.DeleteFunc(counted, func(b bucket) bool { return b.End <= p.clock-previewLength })
+	default:
+		p.list = without(p.list, excludedOf(p.list, exclusions, nil)...)
+	}
+	p.excluded = before.Total - sumOf(p.list).Total
+	return nil
+}
+
+// counted is the history of the stored objective without what corrections exclude; nil when it is not stored, or counts
+// other requests.
+func (p *previewed) counted(ctx context.Context, tx *db.Tx, o *Objective) ([]bucket, error) {
+	if o.ID == "" || p.basis != basisObjective {
+		return nil, nil
+	}
+	present, err := findObjective(ctx, tx, o.account, o.ID)
+	if err != nil || present.seriesKey() != o.seriesKey() {
+		return nil, err
+	}
+	list, err := timelinesOf(ctx, tx, []*Objective{present}, previewLength+tally.Levels[D28.Level()].Size)
+	if err != nil || !list[0].reading.counted {
+		return nil, err
+	}
+	return list[0].list, nil
+}
+
+func sumOf(list []bucket) (sum Tally) {
+	for _, b := range list {
+		sum.Add(b.Tally)
+	}
+	return sum
 }
 
 // countsOfSeries reads the last 28 days of a series, from all shards that have counted it.
@@ -168,10 +252,8 @@ func (f *Feature) evaluated(ctx context.Context, o *Objective, counts previewed)
 		return p, nil
 	}
 	p.From = timeOf(counts.list[0].Start)
-	var sum Tally
-	for _, b := range counts.list {
-		sum.Add(b.Tally)
-	}
+	sum := sumOf(counts.list)
+	p.Excluded = counts.excluded
 	p.Total = sum.Total
 	p.Bad = sum.Bad
 	p.Allowed = o.mayFail(sum.Total)

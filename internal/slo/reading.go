@@ -23,6 +23,8 @@ type reading struct {
 	exclusions []exclusion
 	excluded   []excludedTally // in the period
 	history    []bucket        // of the series, over the short windows of the firing pairs; nil unless a pair fires
+	composite  *Objective      // nil unless the objective is composite
+	parts      []part          // of a composite objective: its members
 }
 
 // want adds the series of the objective and of its exclusions to those whose history is read.
@@ -123,7 +125,10 @@ func readingsOf(ctx context.Context, tx *db.Tx, account string, list []*Objectiv
 	if err != nil {
 		return nil, err
 	}
-	return out, readBehind(ctx, tx, list, at, out)
+	if err := readBehind(ctx, tx, list, at, out); err != nil {
+		return nil, err
+	}
+	return out, composeReadings(ctx, tx, list, out)
 }
 
 // onlyID is the id of the objective when there is only one; "" otherwise.
@@ -213,7 +218,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 	for i := range readings {
 		r := &readings[i]
 		for k, p := range list[i].rules {
-			if !r.counted || r.pairs[k].state != firing {
+			if !r.counted || r.composite != nil || r.pairs[k].state != firing {
 				continue
 			}
 			n := shards[r.shard]
@@ -232,7 +237,16 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 		}
 	}
 	for i := range readings {
-		if r := &readings[i]; shards[r.shard] != nil && r.anyFiring() {
+		r := &readings[i]
+		switch {
+		case !r.anyFiring():
+		case r.composite != nil:
+			t, err := composedTimeline(ctx, tx, r, D3.Seconds())
+			if err != nil {
+				return err
+			}
+			r.history = t.list
+		case shards[r.shard] != nil:
 			r.history = r.corrected(shards[r.shard].lines)
 		}
 	}
@@ -240,7 +254,7 @@ func readRecent(ctx context.Context, tx *db.Tx, list []*Objective, readings []re
 }
 
 // readingColumns are the columns of the rows that readingRow makes.
-var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums", "excluded"}
+var readingColumns = []string{"objective_id", "shard", "line", "clock", "data_at", "sums", "excluded", "silent_at"}
 
 func (e *engine) readingRow(w *watch, shard int64, series uint32) []any {
 	s := e.sums(w)
@@ -252,6 +266,7 @@ func (e *engine) readingRow(w *watch, shard int64, series uint32) []any {
 		w.dataAt,
 		encodeSums(w.Window, &s),
 		e.excludedText(w),
+		w.silentAt(w.dataAt, e.Sums(w.series, w.Window)[D1]),
 	}
 }
 
@@ -259,5 +274,5 @@ func insertReadings(ctx context.Context, tx *db.Tx, rows [][]any) error {
 	return tx.Insert(ctx, "reading", readingColumns,
 		`ON CONFLICT (objective_id) DO UPDATE SET shard = excluded.shard, line = excluded.line, clock = excluded.clock,
 		data_at = excluded.data_at, sums = excluded.sums,
-		excluded = excluded.excluded`, rows)
+		excluded = excluded.excluded, silent_at = excluded.silent_at`, rows)
 }

@@ -136,6 +136,9 @@ func (s *shardState) replaceObjectives(
 		}
 		s.exclusions[objectiveID] = list[objectiveID]
 	}
+	if err := s.freeExcluded(); err != nil {
+		return nil, err
+	}
 	var recount []uint32
 	for series := range touched {
 		if s.rewatch(series) {
@@ -182,6 +185,17 @@ func (s *shardState) removeObjective(ref changedObjective, touched map[uint32]bo
 	s.objectives[at] = slices.Delete(s.objectives[at], i, i+1)
 	if len(s.objectives[at]) == 0 {
 		delete(s.objectives, at)
+	}
+	if o.Composite != nil {
+		for _, m := range o.Composite.Members {
+			s.composites[m.Objective] = slices.DeleteFunc(s.composites[m.Objective], func(other *Objective) bool {
+				return other.ID == o.ID
+			})
+			if len(s.composites[m.Objective]) == 0 {
+				delete(s.composites, m.Objective)
+			}
+		}
+		return
 	}
 	k := o.seriesKey()
 	key := s.keyOf(&k)

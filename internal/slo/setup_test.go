@@ -220,6 +220,8 @@ func (w *world) dump() string {
 		`SELECT objective_id, pair, shard, state, since, began, told FROM standing ORDER BY objective_id, pair`,
 		`SELECT id, objective_id, at, detail FROM transition ORDER BY at, id`,
 		`SELECT topic, value FROM outbox ORDER BY id`,
+		`SELECT shard, account_id, zone_id, origin, at FROM origin_answer ORDER BY shard, account_id, zone_id, origin`,
+		`SELECT shard, account_id, zone_id, origin, detail FROM origin_outage ORDER BY shard, account_id, zone_id, origin`,
 	} {
 		err := w.db.View(w.t.Context(), func(tx *db.Tx) error {
 			rows, err := tx.Query(w.t.Context(), query)

@@ -29,6 +29,8 @@ type seriesKey struct{ account, zone, kind, value, sli string }
 func (o *Objective) seriesKey() seriesKey {
 	k := seriesKey{o.account, o.Match.Zone, kindZone, "", o.SLI}
 	switch m := o.Match; {
+	case o.Composite != nil:
+		k.kind = kindComposite
 	case m.Origin != "":
 		k.kind, k.value = kindOrigin, m.Origin
 	case m.Hostname != "":
@@ -69,6 +71,7 @@ type shardState struct {
 	wanted     *tally.Index   // keys of the series that exist because an objective applies to them
 	perAccount map[string]int // series
 	objectives map[zoneKey][]*Objective
+	composites map[string][]*Objective // by the id of a member
 	seen       map[batchID]int64
 	newest     int64 // newest time of a message, from the bus
 	pruned     int64
@@ -81,6 +84,12 @@ type shardState struct {
 	exclusions    map[string][]exclusion // by objective
 	newExclusions []exclusion            // that got a series
 
+	excludedBy map[string]excludedSeries // by exclusion
+	free       []uint32                  // series of exclusions that were removed, ascending
+	reused     map[uint32]seriesKey      // series whose line was freed or used again, since they were stored
+
+	answers answers // of origins
+
 	// The current batch.
 	decoded   event.Traffic
 	samples   []sample
@@ -89,8 +98,10 @@ type shardState struct {
 	newSeries []seriesKey
 	newSeen   []seenRow
 	refusals  map[string]int
-	unfilled  []*watch        // watches of new series that have exclusions
-	changed   map[string]bool // objectives that changed while the batch was counted, by id
+	unfilled  []*watch           // watches of new series that have exclusions
+	changed   map[string]bool    // objectives that changed while the batch was counted, by id
+	tracked   map[tally.Key]bool // origins whose answers are passed on, because they could not be reached
+	expired   []originName       // whose answers the batch removes
 }
 
 type seenRow struct {
@@ -100,25 +111,43 @@ type seenRow struct {
 
 func newShardState(partition int32) *shardState {
 	series := tally.NewIndex()
-	return &shardState{
+	s := &shardState{
 		engine:     newEngine(),
 		id:         partition,
 		series:     series,
 		wanted:     series.Sibling(),
 		perAccount: map[string]int{},
 		objectives: map[zoneKey][]*Objective{},
+		composites: map[string][]*Objective{},
 		seen:       map[batchID]int64{},
 		saved:      map[*watch][]pairState{},
 		refusals:   map[string]int{},
 		changed:    map[string]bool{},
 		exclusions: map[string][]exclusion{},
+		excludedBy: map[string]excludedSeries{},
+		reused:     map[uint32]seriesKey{},
+		tracked:    map[tally.Key]bool{},
+		answers: answers{
+			ticks:      series.Sibling(),
+			perAccount: map[string]int{},
+			changed:    map[originName]int64{},
+		},
 	}
+	s.origins.outages = map[tally.Key]*outage{}
+	s.origins.answered = s.originAnswered
+	return s
 }
 
 // addObjective adds an objective, and attaches it to its series if that exists; rewatch follows.
 func (s *shardState) addObjective(o *Objective) *watch {
 	at := zoneKey{o.account, o.Match.Zone}
 	s.objectives[at] = append(s.objectives[at], o)
+	if o.Composite != nil {
+		for _, m := range o.Composite.Members {
+			s.composites[m.Objective] = append(s.composites[m.Objective], o)
+		}
+		return nil
+	}
 	k := o.seriesKey()
 	key := s.keyOf(&k)
 	if (k.kind != kindZone || k.sli != "") && !s.wanted.Has(key) {
@@ -172,6 +201,7 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 	}
 	switch {
 	case c.Total < 0 || c.Bad < 0 || c.Bad > c.Total || c.Total > maxCount,
+		c.Unreachable < 0 || c.Unreachable > c.Bad,
 		c.Seconds < 0 || c.Seconds > maxSeconds || c.At <= 0:
 		s.refusals["unreadable"]++
 		return to
@@ -187,6 +217,8 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 	if sli == availability {
 		sli = ""
 	}
+	var zone uint32
+	monitored := false // the count is one of a zone's requests, which the shard counts
 	for _, part := range [...]struct{ kind, value string }{
 		{kindZone, ""},
 		{kindOrigin, c.Origin},
@@ -203,6 +235,13 @@ func (s *shardState) addCount(t *event.Traffic, c *event.Count, sent int64, to [
 			to = spread(c.At, c.Seconds, count, series, to)
 		case limited:
 			s.refusals["limit"]++
+		}
+		switch {
+		case part.kind == kindZone && sli == "" && found == seriesCounted:
+			zone = series
+			monitored = true
+		case part.kind == kindOrigin && monitored:
+			s.addOrigin(t, c, zone, found == seriesCounted)
 		}
 	}
 	return to
@@ -269,6 +308,8 @@ func (s *shardState) markStored() {
 	s.newSeries = nil
 	s.newSeen = nil
 	s.newExclusions = nil
+	clear(s.reused)
+	s.originsStored()
 	s.transitions = nil
 	s.refused = 0
 	s.updates = 0
@@ -357,7 +398,7 @@ func (f *Feature) count(ctx context.Context, b *bus.Batch, samples []sample, s *
 		return err
 	}
 	f.observe(s, took.Seconds())
-	if len(s.transitions) > 0 {
+	if len(s.transitions) > 0 || len(s.origins.events) > 0 {
 		f.cfg.Wake()
 	}
 	s.markStored()

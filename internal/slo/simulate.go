@@ -37,6 +37,9 @@ func Simulate(
 	each func(Simulated) error,
 	inputs ...Source,
 ) (Simulation, error) {
+	if spec.Composite != nil {
+		return Simulation{}, errNoPreview
+	}
 	if spec.Match == (Match{}) {
 		spec.Match.Zone = "simulated"
 	}

@@ -31,6 +31,7 @@ import (
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/run"
 )
 
 //go:embed schema/*.sql
@@ -75,6 +76,9 @@ type Config struct {
 
 	// Aliases lists the hostnames and origins of a zone, which a form offers; nil = none.
 	Aliases func(ctx context.Context, accountID, zoneID string) ([]string, error)
+
+	// OriginPolicies lists the enabled policies of the type http_alert_origin_error in all accounts; nil = there are none.
+	OriginPolicies func(ctx context.Context) ([]OriginPolicy, error)
 }
 
 // ChangesQuery asks for the changes of a zone.
@@ -138,6 +142,7 @@ func (f *Feature) Describe() feature.Feature {
 		Finders:  f.finders(),
 		Actions:  f.actions(),
 		News:     f.news(),
+		Stages:   []run.Stage{{Name: "objectives", Run: f.Run}},
 	}
 }
 

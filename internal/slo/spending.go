@@ -200,7 +200,7 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 	}
 	list := []SpentPart{}
 	for id, p := range parts {
-		sum := tally.Sum(t.clock, o.Window, series[id]).Budget()
+		sum := tally.Sum(t.clock, o.Window, t.corrected(series[id])).Budget()
 		p.Total = sum.Total
 		p.Bad = sum.Bad
 		p.Share = float64(sum.Bad) / float64(failed)
@@ -210,6 +210,28 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 		return cmp.Or(cmp.Compare(b.Bad, a.Bad), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
 	})
 	return list, nil
+}
+
+// corrected is the history of a part of the property without what corrections of the objective exclude. Where a block is
+// excluded in part, the part loses the same share of its requests and failures.
+func (t *timeline) corrected(list []bucket) []bucket {
+	if len(t.reading.exclusions) == 0 {
+		return list
+	}
+	out := slices.Clone(list)
+	for i := range out {
+		b := &out[i]
+		all := bucketAt(t.all, *b)
+		kept := bucketAt(t.list, *b)
+		if all.Total > 0 {
+			b.Total = scaled(b.Total, kept.Total, all.Total)
+		}
+		if all.Bad > 0 {
+			b.Bad = scaled(b.Bad, kept.Bad, all.Bad)
+		}
+		b.Total = max(b.Total, b.Bad)
+	}
+	return out
 }
 
 // lastFailure is the newest bucket of a timeline with a failed request.

@@ -28,9 +28,6 @@ const (
 // that one good tick in an outage does not look like a repair.
 const cleanAfter = 3 * Tick
 
-// silentAfter is the time without a request after which an objective has no data.
-const silentAfter = 15 * time.Minute
-
 // Status is an objective as of the newest counts.
 type Status struct {
 	ObjectiveID string       `json:"objective_id"`
@@ -132,7 +129,7 @@ func (o *Objective) status(r reading, now time.Time) Status {
 	if total.Total > 0 {
 		s.Budget.Achieved = 100 * float64(total.Total-total.Bad) / float64(total.Total)
 	}
-	silent := r.dataAt == 0 || now.Sub(time.Unix(r.dataAt, 0)) > silentAfter
+	silent := r.dataAt == 0 || now.Sub(time.Unix(r.dataAt, 0)) > o.silence()
 	for i, p := range o.rules {
 		s.Pairs = append(s.Pairs, o.pairStatus(r, i, p, silent))
 	}
@@ -246,8 +243,10 @@ func (o *Objective) rising(s *Status, r reading) *PairStatus {
 
 func (o *Objective) pairStatus(r reading, i int, p Pair, silent bool) PairStatus {
 	st := r.pairs[i]
+	seen := o.evidenceOf(&r, &p)
+	r.sums = seen.sums
 	need, held := o.need(&p, &r.sums)
-	fires := o.fires(&p, &r.sums, r.clock-r.first)
+	fires := o.fires(&p, &r.sums, seen.age)
 	out := PairStatus{
 		Pair:     p.String(),
 		Factor:   p.Factor,

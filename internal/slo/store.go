@@ -24,20 +24,23 @@ type storedConfig struct {
 	Window string  `json:"window"`
 	Pairs  any     `json:"pairs"`
 	Guard  Guard   `json:"guard"`
+	NoData string  `json:"no_data,omitempty"`
+
+	Composite *Composite `json:"composite,omitempty"`
 }
 
-const selectObjective = `SELECT id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at
-	FROM objective `
+const selectObjective = `SELECT id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at,
+	alert_type FROM objective `
 
 // selectObjectives reads and compiles objectives; rest is the end of the query.
 func selectObjectives(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]*Objective, error) {
 	var list []*Objective
 	err := eachRow(ctx, tx, func(rows *sql.Rows) error {
-		var objectiveID, owner, kind, value, text string
+		var objectiveID, owner, kind, value, text, alertType string
 		var created, modified int64
 		var spec ObjectiveSpec
 		err := rows.Scan(&objectiveID, &owner, &spec.Name, &spec.Match.Zone, &kind, &value, &spec.SLI, &text,
-			&created, &modified)
+			&created, &modified, &alertType)
 		if err != nil {
 			return err
 		}
@@ -57,12 +60,17 @@ func selectObjectives(ctx context.Context, tx *db.Tx, rest string, args ...any) 
 		spec.Window = c.Window
 		spec.Pairs = c.Pairs
 		spec.Guard = c.Guard
+		spec.NoData = c.NoData
+		spec.Composite = c.Composite
+		zone := spec.Match.Zone
 		o, err := compile(spec)
 		if err != nil {
 			return fmt.Errorf("objective %s: %w", objectiveID, err)
 		}
 		o.ID = objectiveID
 		o.account = owner
+		o.AlertType = alertType
+		o.Match.Zone = zone
 		o.CreatedOn = web.TimeOf(created)
 		o.ModifiedOn = web.TimeOf(modified)
 		list = append(list, o)
@@ -109,6 +117,10 @@ func (f *Feature) resolve(ctx context.Context, accountID string, spec ObjectiveS
 	if err != nil {
 		return nil, err
 	}
+	o.account = accountID
+	if o.Composite != nil {
+		return o, nil
+	}
 	ref, pointer := o.Match.Zone, "/match/zone"
 	switch {
 	case ref != "":
@@ -127,7 +139,6 @@ func (f *Feature) resolve(ctx context.Context, accountID string, spec ObjectiveS
 			clip(ref, 100))
 	}
 	o.Match.Zone = zone
-	o.account = accountID
 	return o, nil
 }
 
@@ -137,11 +148,17 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec ObjectiveSp
 	if err != nil {
 		return nil, err
 	}
+	return o, f.insert(ctx, o)
+}
+
+// insert stores a new objective.
+func (f *Feature) insert(ctx context.Context, o *Objective) error {
+	accountID := o.account
 	now := f.now()
 	o.ID = id.At(now)
 	o.CreatedOn = web.TimeOf(now.UnixMicro())
 	o.ModifiedOn = o.CreatedOn
-	err = f.change(ctx, func(tx *db.Tx, note func(changedObjective) error) error {
+	return f.change(ctx, func(tx *db.Tx, note func(changedObjective) error) error {
 		var n int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM objective WHERE account_id = $1`, accountID).Scan(&n); err != nil {
 			return err
@@ -152,16 +169,19 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec ObjectiveSp
 		if err := nameIsFree(ctx, tx, o); err != nil {
 			return err
 		}
+		if err := checkMembers(ctx, tx, o); err != nil {
+			return err
+		}
 		text, err := json.Marshal(o.stored())
 		if err != nil {
 			return err
 		}
 		k := o.seriesKey()
 		_, err = tx.Exec(ctx, `INSERT INTO objective
-			(id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			(id, account_id, name, zone_id, kind, value, sli, config, created_at, modified_at, alert_type)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 			o.ID, accountID, o.Name, k.zone, k.kind, k.value, k.sli, string(text),
-			o.CreatedOn.Micros(), o.ModifiedOn.Micros())
+			o.CreatedOn.Micros(), o.ModifiedOn.Micros(), o.AlertType)
 		if err != nil {
 			return err
 		}
@@ -173,11 +193,10 @@ func (f *Feature) Create(ctx context.Context, accountID string, spec ObjectiveSp
 		}
 		return f.audit(ctx, tx, "create", o, nil, o)
 	})
-	return o, err
 }
 
 func (o *Objective) stored() storedConfig {
-	return storedConfig{o.Target, o.Window.String(), o.Pairs, o.Guard}
+	return storedConfig{o.Target, o.Window.String(), o.Pairs, o.Guard, o.NoData, o.Composite}
 }
 
 func nameIsFree(ctx context.Context, tx *db.Tx, o *Objective) error {
@@ -210,7 +229,16 @@ func (f *Feature) Replace(
 				return err
 			}
 		}
+		if err := refuseFollowing(before); err != nil {
+			return err
+		}
 		if err := nameIsFree(ctx, tx, o); err != nil {
+			return err
+		}
+		if err := refuseMember(ctx, tx, before, o); err != nil {
+			return err
+		}
+		if err := checkMembers(ctx, tx, o); err != nil {
 			return err
 		}
 		o.CreatedOn = before.CreatedOn
@@ -227,6 +255,9 @@ func (f *Feature) Replace(
 			return err
 		}
 		if k != old {
+			if err := endSilence(ctx, tx, accountID, o.ID, f.now().Unix()); err != nil {
+				return err
+			}
 			if _, err := tx.Exec(ctx, `DELETE FROM reading WHERE objective_id = $1`, o.ID); err != nil {
 				return err
 			}
@@ -257,6 +288,20 @@ func (f *Feature) Replace(
 func (f *Feature) Remove(
 	ctx context.Context, accountID, objectiveID string, check func(present *Objective) error,
 ) error {
+	return f.remove(ctx, accountID, objectiveID, func(present *Objective) error {
+		if check != nil {
+			if err := check(present); err != nil {
+				return err
+			}
+		}
+		return refuseFollowing(present)
+	})
+}
+
+// remove deletes an objective, whoever created it.
+func (f *Feature) remove(
+	ctx context.Context, accountID, objectiveID string, check func(present *Objective) error,
+) error {
 	return f.change(ctx, func(tx *db.Tx, note func(changedObjective) error) error {
 		o, err := findObjective(ctx, tx, accountID, objectiveID)
 		if err != nil {
@@ -267,7 +312,13 @@ func (f *Feature) Remove(
 				return err
 			}
 		}
+		if err := refuseMember(ctx, tx, o, nil); err != nil {
+			return err
+		}
 		if err := errors.Join(note(o.ref()), f.end(ctx, tx, o, func(Pair) bool { return true })); err != nil {
+			return err
+		}
+		if err := endSilence(ctx, tx, accountID, o.ID, f.now().Unix()); err != nil {
 			return err
 		}
 		for _, query := range []string{

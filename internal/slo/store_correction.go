@@ -20,6 +20,9 @@ type correctionDetail struct {
 	RequestedBy  Member      `json:"requested_by"`
 	RequestedKey string      `json:"requested_key"`
 	DecidedBy    *Member     `json:"decided_by,omitempty"`
+
+	RequestEvent  string `json:"request_event,omitempty"`
+	DecisionEvent string `json:"decision_event,omitempty"`
 }
 
 var errNoCorrection = errs.New(errs.CodeNotFound, "there is no such correction in this account")
@@ -49,6 +52,8 @@ func selectCorrections(ctx context.Context, tx *db.Tx, rest string, args ...any)
 		c.RequestedBy = d.RequestedBy
 		c.RequestedBy.Key = d.RequestedKey
 		c.DecidedBy = d.DecidedBy
+		c.requestEvent = d.RequestEvent
+		c.decisionEvent = d.DecisionEvent
 		c.From = timeOf(from)
 		c.To = timeOf(to)
 		c.CreatedOn = web.TimeOf(created)
@@ -82,6 +87,9 @@ func writeCorrection(ctx context.Context, tx *db.Tx, c *Correction) error {
 		RequestedBy:  c.RequestedBy,
 		RequestedKey: c.RequestedBy.Key,
 		DecidedBy:    c.DecidedBy,
+
+		RequestEvent:  c.requestEvent,
+		DecisionEvent: c.decisionEvent,
 	})
 	if err != nil {
 		return err

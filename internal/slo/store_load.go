@@ -43,6 +43,7 @@ func (f *Feature) load(ctx context.Context, partition int32) (*shardState, error
 			s.readBlocks,
 			s.attachAllExclusions,
 			s.readStates,
+			s.readOrigins,
 			s.readSeen,
 		} {
 			if err := read(ctx, tx); err != nil {
@@ -85,7 +86,15 @@ func (s *shardState) readSeries(ctx context.Context, tx *db.Tx) error {
 		if int(id) != s.Len() {
 			return fmt.Errorf("series %d is missing", s.Len())
 		}
-		s.series.Put(s.keyOf(&k), s.AddSeries(first))
+		series := s.AddSeries(first)
+		if k.kind == kindFree {
+			s.free = append(s.free, series)
+			return nil
+		}
+		if k.kind == kindExcluded {
+			s.excludedBy[k.value] = excludedSeries{k, series}
+		}
+		s.series.Put(s.keyOf(&k), series)
 		s.perAccount[k.account]++
 		return nil
 	}, `SELECT id, account_id, zone_id, kind, value, sli, first_at FROM line WHERE shard = $1 ORDER BY id`, s.id)

@@ -30,17 +30,22 @@ func (f *Feature) store(ctx context.Context, b *bus.Batch, s *shardState) error 
 		}
 		for _, write := range []func(context.Context, *db.Tx) error{
 			s.writeSeries,
+			s.writeReused,
 			s.writeExclusions,
 			s.writeBlocks,
 			s.writeSeen,
 			s.writePairStates,
 			s.writeReadings,
+			s.writeOrigins,
 		} {
 			if err := write(ctx, tx); err != nil {
 				return err
 			}
 		}
-		return storeTransitions(ctx, tx, s.unchanged(s.transitions))
+		if err := storeTransitions(ctx, tx, s.unchanged(s.transitions)); err != nil {
+			return err
+		}
+		return f.evaluateComposites(ctx, tx, s.dueComposites(), s.alertFrom)
 	})
 }
 
@@ -223,6 +228,23 @@ func (s *shardState) writeReadings(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	return insertReadings(ctx, tx, rows)
+}
+
+// dueComposites lists the composite objectives with a member whose reading the batch writes.
+func (s *shardState) dueComposites() (list []*Objective) {
+	if len(s.composites) == 0 {
+		return nil
+	}
+	for _, series := range s.due {
+		for w := range s.watchesOf(series) {
+			for _, o := range s.composites[w.ID] {
+				if !s.changed[o.ID] && !slices.Contains(list, o) {
+					list = append(list, o)
+				}
+			}
+		}
+	}
+	return list
 }
 
 // storedPeriods are the periods that a stored reading has a place for, after the short windows. Any other period

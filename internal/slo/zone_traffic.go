@@ -100,13 +100,35 @@ func (f *Feature) registerZoneTraffic(api *web.API) {
 		Permission:  account.SLORead,
 	}, func(ctx context.Context, in *zoneTrafficIn) (ZoneTraffic, error) {
 		accountID := web.Account(ctx).ID
-		zoneID, _, err := f.cfg.Zone(ctx, accountID, in.ZoneID)
-		if err == nil && zoneID == "" {
-			err = errs.New(errs.CodeNotFound, "no property of the account has this id, name or alias")
-		}
+		zoneID, err := f.zoneOf(ctx, accountID, in.ZoneID)
 		if err != nil {
 			return ZoneTraffic{}, err
 		}
 		return f.ZoneTraffic(ctx, accountID, zoneID)
 	})
+	web.Get(api, web.Op{
+		Path:    "/accounts/{account_id}/zones/{zone_id}/unreachable_origins",
+		ID:      "list-unreachable-origins",
+		Tag:     "Zones",
+		Summary: "List the origins of a zone that cannot be reached",
+		Description: "Origins that answered in the last 24 hours, of which no request was answered for five minutes, and " +
+			"whose requests are more than 10 % of the zone's. At most 100, by their names.",
+		Permission: account.SLORead,
+	}, func(ctx context.Context, in *zoneTrafficIn) ([]DownOrigin, error) {
+		accountID := web.Account(ctx).ID
+		zoneID, err := f.zoneOf(ctx, accountID, in.ZoneID)
+		if err != nil {
+			return nil, err
+		}
+		return f.DownOrigins(ctx, accountID, zoneID)
+	})
+}
+
+// zoneOf is the id of one of the account's zones.
+func (f *Feature) zoneOf(ctx context.Context, accountID, ref string) (string, error) {
+	zoneID, _, err := f.cfg.Zone(ctx, accountID, ref)
+	if err == nil && zoneID == "" {
+		err = errs.New(errs.CodeNotFound, "no property of the account has this id, name or alias")
+	}
+	return zoneID, err
 }

@@ -26,6 +26,7 @@ type IngestResult struct {
 	RejectedRequests int64    `json:"rejected_requests" doc:"Requests in the rejected counts, or rejected lines of a log"`
 	Ignored          int      `json:"ignored,omitempty" doc:"Of the accepted lines, those that the account's rules ignore"`
 	OtherRequests    int64    `json:"other_requests" doc:"Requests counted for the property other, because the account has no room for more properties by traffic. A property added by hand takes its own"`
+	RenamedRequests  int64    `json:"renamed_requests,omitempty" doc:"Requests whose origin, hostname or path class was counted under the name other, because the account has more of them than it may have (see get-traffic-names)"`
 	OtherZones       []string `json:"other_zones" doc:"The first 10 of their names"`
 }
 
@@ -99,6 +100,8 @@ func (f *Feature) API(api *web.API) {
 	f.registerLogs(api)
 	f.registerRules(api)
 	f.registerOTLP(api)
+	f.registerPrometheus(api)
+	f.registerNames(api)
 	api.Limit("traffic.batch_counts", MaxCounts)
 	api.Limit("traffic.batch_bytes", MaxCountsBody)
 	api.Limit("traffic.log_bytes", MaxLogBody)

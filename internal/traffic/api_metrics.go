@@ -93,14 +93,16 @@ func (m *metricBatch) take(ctx context.Context, p *point) error {
 
 // storePoints stores the counts of the points and the states of their series in one
 // transaction.
-func (m *metricBatch) storePoints(ctx context.Context) error {
+func (m *metricBatch) storePoints(ctx context.Context) (outcome pointsOutcome, err error) {
 	if err := m.closed(ctx); err != nil {
-		return err
+		return outcome, err
 	}
 	if len(m.points) == 0 {
-		return nil
+		return outcome, nil
 	}
-	var outcome pointsOutcome
+	if err := m.limitPoints(ctx); err != nil {
+		return outcome, err
+	}
 	s := &submission{scope: m.from.Scope()}
 	s.late = func(ctx context.Context, tx *db.Tx) (err error) {
 		m.good = nil // the transaction may run again
@@ -114,7 +116,7 @@ func (m *metricBatch) storePoints(ctx context.Context) error {
 		return err
 	}
 	if _, _, err := m.f.submit(ctx, m.batch, s); err != nil {
-		return err
+		return outcome, err
 	}
 	if n := len(outcome.full); n > 0 {
 		m.refuse(n, errs.CodeLimit, "the account has no room for more series: at most %d sources (resources, instances) "+
@@ -124,11 +126,15 @@ func (m *metricBatch) storePoints(ctx context.Context) error {
 		m.say("%d counters were seen for the first time, and count from here: what they counted before is not known to "+
 			"be of now", outcome.begins)
 	}
+	if m.renamed > 0 {
+		m.say("%d points were counted under the name other: the account has more origins, hostnames or path classes than "+
+			"%d", m.renamed, m.f.maxNames)
+	}
 	if m.other > 0 {
 		m.say("%d requests were counted for the property other: the account has no room for more properties by traffic",
 			m.other)
 	}
-	return nil
+	return outcome, nil
 }
 
 // closed refuses the points of an account that accepts none.

@@ -67,7 +67,7 @@ func (f *Feature) ingestOTLP(ctx context.Context, _ *MetricParams, x *web.Exchan
 	if err := m.readOTLP(ctx, &in); err != nil {
 		return err
 	}
-	if err := m.storePoints(ctx); err != nil {
+	if _, err := m.storePoints(ctx); err != nil {
 		return err
 	}
 

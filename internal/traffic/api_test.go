@@ -424,7 +424,7 @@ func TestRequestsWithoutAZoneOfTheirOwnAreSaid(t *testing.T) {
 			}
 		}
 	}
-	if got["log"] != 30 || got["http"] != 7 || len(got) != 4 {
+	if got["log"] != 30 || got["http"] != 7 || len(got) != 5 {
 		t.Errorf("the metric: %v", got)
 	}
 }

@@ -34,6 +34,7 @@ type batch struct {
 	refused int64    // requests in the bad counts
 	other   int64    // requests counted for the zone other
 	others  []string // the first of their names, as they were written
+	renamed int64    // requests counted under the name other, because of the limit of names
 
 	accounts map[string]resolved
 	zones    map[zoneRef]resolved

@@ -36,6 +36,9 @@ func (f *Feature) Handle(ctx context.Context, b *bus.Batch) error {
 		if err := one.addRecord(ctx, r.Value); err != nil {
 			return err // nothing was stored: the batch is read again
 		}
+		if err := one.limitCounts(ctx); err != nil {
+			return err
+		}
 
 		position := []string{b.Topic, fmt.Sprint(b.Partition), fmt.Sprint(r.Offset), fmt.Sprint(r.Time.UnixMilli())}
 		out, err := Shard(messageID(append(position, string(r.Value))...), one.good, f.cfg.Partitions)

@@ -14,6 +14,7 @@ type metrics struct {
 	counts   *prometheus.CounterVec // by via
 	requests *prometheus.CounterVec // by via
 	others   *prometheus.CounterVec // by via
+	renamed  *prometheus.CounterVec // by via
 	refused  *prometheus.CounterVec // by via and reason
 	lines    *prometheus.CounterVec // by format and outcome
 	zones    *prometheus.CounterVec // by via
@@ -30,6 +31,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		requests: vec("belfry_traffic_requests_total", "Requests in the accepted counts, by on-ramp.", "via"),
 		others: vec("belfry_traffic_other_requests_total",
 			"Requests counted for the zone other because their account had no room for new zones, by on-ramp.", "via"),
+		renamed: vec("belfry_traffic_renamed_requests_total",
+			"Requests counted under the name other because their account had too many names, by on-ramp.", "via"),
 		refused: vec("belfry_traffic_refused_total",
 			"Counts and lines refused; by on-ramp and the reason of the first fault.", "via", "reason"),
 		lines: vec("belfry_traffic_lines_total", "Lines of access logs, by format and outcome (ok, refused).",
@@ -45,18 +48,19 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "Repeated requests, which counted nothing.",
 		}),
 	}
-	ways := []string{"http", "kafka", "log", "otlp"}
+	ways := []string{"http", "kafka", "log", "otlp", "prometheus"}
 	telemetry.StartAtZero(m.counts, ways)
 	telemetry.StartAtZero(m.requests, ways)
 	telemetry.StartAtZero(m.refused, ways, reasons())
 	telemetry.StartAtZero(m.zones, []string{"ok", "refused"})
 	telemetry.StartAtZero(m.lines, formatNames(), []string{"ok", "refused"})
 	telemetry.StartAtZero(m.others, ways)
+	telemetry.StartAtZero(m.renamed, ways)
 	if r == nil {
 		return m, nil
 	}
 	var failed []error
-	for _, c := range []prometheus.Collector{m.counts, m.requests, m.others, m.refused, m.lines, m.zones, m.sharded,
+	for _, c := range []prometheus.Collector{m.counts, m.requests, m.others, m.renamed, m.refused, m.lines, m.zones, m.sharded,
 		m.replayed} {
 		failed = append(failed, r.Register(c))
 	}
@@ -68,6 +72,7 @@ func (m *metrics) stored(b *batch, sharded int) {
 	m.counts.WithLabelValues(b.via).Add(float64(len(b.good)))
 	m.requests.WithLabelValues(b.via).Add(float64(b.total))
 	m.others.WithLabelValues(b.via).Add(float64(b.other))
+	m.renamed.WithLabelValues(b.via).Add(float64(b.renamed))
 	m.sharded.Add(float64(sharded))
 	for _, r := range b.bad {
 		if r.data == nil {

@@ -21,6 +21,7 @@ import (
 type RulesReplace struct {
 	Rules      []Rule          `json:"rules,omitempty" doc:"Rules of the account, the first that holds decides; none = the default rules" maxItems:"50"`
 	Properties []PropertyRules `json:"properties,omitempty" doc:"Properties with rules of their own, which replace those of the account" maxItems:"100"`
+	Metrics    []MetricRule    `json:"metrics,omitempty" doc:"Metrics of Prometheus that are counted, see send-prometheus-metrics; none = the default metrics" maxItems:"50"`
 }
 
 // PropertyRules are the rules of one property.
@@ -35,7 +36,10 @@ type AccountRules struct {
 	Default    bool            `json:"default" doc:"The account has no rules of its own: these are the default rules"`
 	Rules      []Rule          `json:"rules"`
 	Properties []PropertyRules `json:"properties"`
-	ModifiedOn *web.Time       `json:"modified_on,omitempty"`
+
+	DefaultMetrics bool         `json:"default_metrics" doc:"The account has no metrics of its own: these are the default metrics"`
+	Metrics        []MetricRule `json:"metrics"`
+	ModifiedOn     *web.Time    `json:"modified_on,omitempty"`
 }
 
 const (
@@ -50,6 +54,7 @@ type accountRules struct {
 	document AccountRules
 	account  *Rules
 	zones    map[string]*Rules // of properties with rules of their own, by id
+	metrics  metricTable
 }
 
 // of are the rules of a zone.
@@ -98,12 +103,22 @@ func loadRules(ctx context.Context, tx *db.Tx, accountID string) (*accountRules,
 // compileDocument checks and compiles a document whose zones are ids.
 func compileDocument(in RulesReplace, modified *web.Time) (*accountRules, error) {
 	var faults errs.List
-	a := &accountRules{account: defaultRules, zones: map[string]*Rules{}}
+	a := &accountRules{account: defaultRules, zones: map[string]*Rules{}, metrics: defaultMetrics}
 	a.document = AccountRules{
 		Default:    len(in.Rules) == 0,
 		Rules:      in.Rules,
 		Properties: append([]PropertyRules{}, in.Properties...),
 		ModifiedOn: modified,
+
+		DefaultMetrics: len(in.Metrics) == 0,
+		Metrics:        in.Metrics,
+	}
+	if a.document.DefaultMetrics {
+		a.document.Metrics = DefaultMetrics
+	} else {
+		var wrong errs.List
+		a.metrics, wrong = compileMetrics(in.Metrics, "/metrics")
+		faults = append(faults, wrong...)
 	}
 	if a.document.Default {
 		a.document.Rules = DefaultRules
@@ -138,6 +153,9 @@ func (f *Feature) ReplaceRules(
 	ctx context.Context, accountID string, in RulesReplace, check func(AccountRules) error,
 ) (AccountRules, error) {
 	if err := f.resolveProperties(ctx, accountID, in.Properties); err != nil {
+		return AccountRules{}, err
+	}
+	if err := f.resolveMetrics(ctx, accountID, in.Metrics); err != nil {
 		return AccountRules{}, err
 	}
 	now := web.TimeOf(f.now().UnixMicro())
@@ -175,7 +193,30 @@ func (r AccountRules) recorded() any {
 		Default    bool            `json:"default"`
 		Rules      []Rule          `json:"rules"`
 		Properties []PropertyRules `json:"properties"`
-	}{r.Default, r.Rules, r.Properties}
+		Metrics    []MetricRule    `json:"metrics"`
+	}{r.Default, r.Rules, r.Properties, r.Metrics}
+}
+
+// resolveMetrics replaces the names of the metrics' properties by their ids.
+func (f *Feature) resolveMetrics(ctx context.Context, accountID string, list []MetricRule) error {
+	var faults errs.List
+	for i := range list[:min(len(list), maxMetricRules)] {
+		m := &list[i]
+		if m.Zone == "" {
+			continue
+		}
+		zoneID, _, err := f.findZone(ctx, accountID, m.Zone)
+		if err != nil {
+			return err
+		}
+		if zoneID == "" {
+			faults = append(faults, errs.At(errs.CodeInvalid, fmt.Sprintf("/metrics/%d/zone", i),
+				"there is no property %q in this account", strict.Clip(m.Zone, maxWord)))
+			continue
+		}
+		m.Zone = zoneID
+	}
+	return faults.Or()
 }
 
 // resolveProperties replaces the names of properties by their ids.

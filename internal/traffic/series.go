@@ -34,6 +34,9 @@ func newDigest(parts ...string) digestOf {
 	return digestOf(h.Sum(nil)[:16])
 }
 
+// key is the digest in the state of a source.
+func (d digestOf) key() string { return base64.RawStdEncoding.EncodeToString(d[:]) }
+
 // point is one value of a series of requests: of a histogram, or of a counter.
 type point struct {
 	index  int // in the request
@@ -43,10 +46,20 @@ type point struct {
 	at     int64
 	delta  bool // values are of [start, at) alone
 
+	// family is shared by the series of one metric of a source: a series that is new when the others are known
+	// began after their last point. Zero = not known.
+	family digestOf
+	native bool // a native histogram of Prometheus
+
 	values []uint64  // the number of requests, then of each bucket
 	bounds []float64 // of the buckets, in seconds, inclusive
 
-	entry     Entry // its status, host and zone
+	// latency is not 0 for a point of latency by this threshold: its values are all requests and the good ones.
+	// A half has one of them, and is counted when the other half of the same time is there.
+	latency time.Duration
+	half    half
+
+	entry     Entry // its status, host, origin and zone
 	pathClass string
 	ref       string // name of the zone
 	how       *Counting
@@ -57,6 +70,9 @@ type seriesState struct {
 	Start  int64    `json:"b,omitempty"`
 	At     int64    `json:"t"`
 	Values []uint64 `json:"v,omitempty"`
+
+	Before int64      `json:"q,omitempty"` // of a family, the point before At
+	Halves []halfSeen `json:"h,omitempty"` // of a series of latency, halves without the other one
 }
 
 // sourceState are the series of a source, by their digests.
@@ -66,7 +82,7 @@ type sourceState map[string]*seriesState
 // a point that adds nothing: a repeated or late one, or the first of a counter whose
 // beginning is not known (begins).
 func (s sourceState) difference(p *point) (from int64, values []uint64, counted, begins, full bool) {
-	key := base64.RawStdEncoding.EncodeToString(p.series[:])
+	key := p.series.key()
 	last := s[key]
 	if last == nil {
 		if len(s) >= maxSourceSeries {
@@ -90,6 +106,9 @@ func (s sourceState) difference(p *point) (from int64, values []uint64, counted,
 	if before.At == 0 {
 		if p.start > 0 && p.at-p.start <= int64(maxFirst) {
 			return p.start, p.values, true, false, false
+		}
+		if from := s.familyBefore(p); from > 0 {
+			return from, p.values, true, false, false
 		}
 		return 0, nil, false, true, false
 	}
@@ -149,7 +168,14 @@ func (b *batch) addPoints(ctx context.Context, tx *db.Tx, points []*point) (out 
 		}
 		slices.SortStableFunc(list, func(x, y *point) int { return cmp.Compare(x.at, y.at) })
 		for _, p := range list {
+			if p.half != wholePoint {
+				if p = state.join(p); p == nil {
+					out.counted++
+					continue
+				}
+			}
 			from, values, counted, begins, full := state.difference(p)
+			state.seen(p)
 			switch {
 			case full:
 				out.full = append(out.full, p)
@@ -217,7 +243,17 @@ func (b *batch) addDifference(ctx context.Context, p *point, from int64, values 
 	if total == 0 || p.entry.Ignored {
 		return nil
 	}
-	count := event.Count{Hostname: p.entry.Hostname, PathClass: p.pathClass, Total: clampCount(total)}
+	count := event.Count{
+		Hostname:  p.entry.Hostname,
+		Origin:    p.entry.Origin,
+		PathClass: p.pathClass,
+		Total:     clampCount(total),
+	}
+	if p.latency > 0 {
+		count.SLI = event.LatencySLI(p.latency)
+		count.Bad = clampCount(total - min(values[1], total))
+		return b.addSpread(ctx, p, count, from)
+	}
 	if p.entry.Bad {
 		count.Bad = count.Total
 	}
@@ -241,10 +277,18 @@ func (b *batch) addDifference(ctx context.Context, p *point, from int64, values 
 		counts = append(counts, one)
 	}
 	for _, c := range counts {
-		for _, piece := range spreadCount(c, from, p.at) {
-			if err := b.add(ctx, p.index, Count{Zone: p.ref, Count: piece}, nil, nil); err != nil {
-				return err
-			}
+		if err := b.addSpread(ctx, p, c, from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addSpread adds a count of the time from the last point to this one.
+func (b *batch) addSpread(ctx context.Context, p *point, c event.Count, from int64) error {
+	for _, piece := range spreadCount(c, from, p.at) {
+		if err := b.add(ctx, p.index, Count{Zone: p.ref, Count: piece}, nil, nil); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -252,9 +296,7 @@ func (b *batch) addDifference(ctx context.Context, p *point, from int64, values 
 
 // bound is the index of the bucket that a threshold closes; -1 = it lies between bounds.
 func (p *point) bound(threshold time.Duration) int {
-	return slices.IndexFunc(p.bounds, func(b float64) bool {
-		return b > 0 && time.Duration(b*float64(time.Second)+0.5) == threshold
-	})
+	return slices.IndexFunc(p.bounds, func(b float64) bool { return isThreshold(b, threshold) })
 }
 
 func clampCount(n uint64) int64 { return int64(min(n, maxTotal)) }

@@ -41,6 +41,10 @@ func (s *submission) weight() int { return 1 + len(s.msgs) }
 // submit stores the batch of one request and returns the answer: the request's
 // own, or that of the first request with its key.
 func (f *Feature) submit(ctx context.Context, b *batch, s *submission) (answer []byte, replayed bool, err error) {
+	if err := b.limitCounts(ctx); err != nil {
+		return nil, false, err
+	}
+	s.result.RenamedRequests = b.renamed
 	if s.answer, err = json.Marshal(s.result); err != nil {
 		return nil, false, err
 	}

@@ -16,6 +16,7 @@
 package traffic
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -84,6 +85,8 @@ type Config struct {
 	Closed func(ctx context.Context, accountID string) error
 	// Partitions of the topic of sharded traffic.
 	Partitions int
+	// MaxNames limits an account's origins, hostnames and path classes, each; 0 = DefaultNames.
+	MaxNames int
 }
 
 // Feature is the traffic on-ramps. Safe for concurrent use.
@@ -95,6 +98,9 @@ type Feature struct {
 	writer  *db.Writer[*submission]
 	uploads uploads
 	metrics *metrics
+
+	names    names
+	maxNames int
 
 	rules      *cache.Cache[string, *accountRules] // by account
 	thresholds *cache.Cache[zoneRef, []time.Duration]
@@ -115,6 +121,9 @@ func New(cfg Config) (*Feature, error) {
 		log:     cfg.Log,
 		now:     cfg.Now,
 		uploads: uploads{byOne: map[string]int{}},
+
+		names:    names{young: map[string]*accountNames{}},
+		maxNames: cmp.Or(cfg.MaxNames, DefaultNames),
 
 		rules:      cache.New[string, *accountRules](cachedAccounts, rulesTTL, cfg.Now),
 		thresholds: cache.New[zoneRef, []time.Duration](cachedZones, rulesTTL, cfg.Now),
@@ -152,8 +161,8 @@ func (f *Feature) Run(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
 	for {
-		if err := errors.Join(f.deleteOldKeys(ctx), f.deleteOldSources(ctx)); err != nil && ctx.Err() == nil {
-			f.log.Warn("traffic: old keys or sources not deleted, will be tried again", "error", err)
+		if err := errors.Join(f.deleteOldKeys(ctx), f.deleteOldSources(ctx), f.deleteOldNames(ctx)); err != nil && ctx.Err() == nil {
+			f.log.Warn("traffic: old keys, sources or names not deleted, will be tried again", "error", err)
 		}
 		select {
 		case <-tick.C:

@@ -1,8 +1,8 @@
 // Package engines gives tests the real servers and programs they need.
 //
 // The variables BELFRY_TEST_POSTGRES, BELFRY_TEST_KAFKA, BELFRY_TEST_CHROMIUM,
-// BELFRY_TEST_NODE and BELFRY_TEST_PYTHON name what exists ("make test" sets them all). A test that asks for one
-// that is not named is skipped, and fails where BELFRY_TEST_ALL=1 promises everything.
+// BELFRY_TEST_NODE, BELFRY_TEST_PYTHON and BELFRY_TEST_PROMETHEUS name what exists ("make test" sets them all). A test
+// that asks for one that is not named is skipped, and fails where BELFRY_TEST_ALL=1 promises everything.
 package engines
 
 import (
@@ -65,6 +65,16 @@ func Python(t testing.TB) string {
 	path := named(t, "BELFRY_TEST_PYTHON", "Python")
 	if out, err := exec.Command(path, "-c", "import cryptography").CombinedOutput(); err != nil {
 		t.Fatalf("BELFRY_TEST_PYTHON: %v: %s (scripts/tools.sh python installs it)", err, out)
+	}
+	return path
+}
+
+// Prometheus returns the path of Prometheus.
+func Prometheus(t testing.TB) string {
+	t.Helper()
+	path := named(t, "BELFRY_TEST_PROMETHEUS", "Prometheus")
+	if _, err := exec.LookPath(path); err != nil {
+		t.Fatalf("BELFRY_TEST_PROMETHEUS: %v (scripts/tools.sh prometheus installs it)", err)
 	}
 	return path
 }

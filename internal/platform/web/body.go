@@ -32,8 +32,9 @@ type body struct {
 
 var errBomb = errors.New("over the limit")
 
-// openBody prepares the body of an operation that takes one of types.
-func openBody(r *http.Request, limit int64, types []string) (*body, error) {
+// openBody prepares the body of an operation that takes one of types, and decodes coding
+// itself.
+func openBody(r *http.Request, limit int64, types []string, coding string) (*body, error) {
 	b := &body{r: http.NoBody, left: limit, max: limit}
 	if r.Body == nil || r.Body == http.NoBody {
 		return b, nil
@@ -47,7 +48,7 @@ func openBody(r *http.Request, limit int64, types []string) (*body, error) {
 	// Compressed data has the same limit: data that expands to nothing costs time, too.
 	wire := &capped{r: r.Body, left: limit}
 	switch enc := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); enc {
-	case "", "identity":
+	case "", "identity", coding:
 		b.r = wire
 	case "gzip", "x-gzip":
 		gz, _ := gzipReaders.Get().(*gzip.Reader)

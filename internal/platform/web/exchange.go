@@ -79,7 +79,7 @@ func (x *exchange) run() error {
 	if err := x.parseQuery(); err != nil {
 		return err
 	}
-	if x.body, err = openBody(x.r, x.rt.MaxBody, x.rt.Accepts); err != nil {
+	if x.body, err = openBody(x.r, x.rt.MaxBody, x.rt.Accepts, x.rt.Coding); err != nil {
 		return err
 	}
 	if key := x.r.Header.Get(idempotencyHeader); key != "" && x.rt.Idempotent && x.api.deps.Idempotency != nil {

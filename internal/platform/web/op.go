@@ -58,6 +58,8 @@ type Op struct {
 	Unmetered  bool          // not counted by the rate limit (flag evaluation)
 
 	Accepts []string // content types of the body; empty = application/json (with a Body field)
+	// Coding is a Content-Encoding that the handler decodes itself: "snappy"; empty = none.
+	Coding string
 	// Body is a value of the type that is documented as body of a Raw operation; a
 	// slice means one item, an array of items, or NDJSON.
 	Body    any

@@ -86,6 +86,15 @@ func (x *Index) Put(k Key, id uint32) {
 	x.length++
 }
 
+// Set changes the id of a name, or adds the name.
+func (x *Index) Set(k Key, id uint32) {
+	if s := x.find(k); s.next != 0 {
+		s.next = id + 1
+		return
+	}
+	x.Put(k, id)
+}
+
 // Remove removes a name, and moves the names behind it to where Get finds them without it.
 func (x *Index) Remove(k Key) {
 	mask := uint64(len(x.slots) - 1)
