@@ -17,6 +17,7 @@ import (
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
@@ -132,6 +133,29 @@ func (b *Browser) capture() (picture []byte) {
 		return err
 	})
 	return picture
+}
+
+// paperWidth is that of A4 without the margins of 14 mm that the stylesheet sets, in CSS pixels.
+const paperWidth = 688
+
+// Paper prints the page on A4: as a picture of one long sheet, and as PDF. The page stays as it is printed.
+func (b *Browser) Paper() (picture, pdf []byte) {
+	b.t.Helper()
+	b.do("print", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+		return err
+	})
+	b.Resize(paperWidth)
+	b.stretch()
+	b.Drawn()
+	picture = b.capture()
+	b.do("print", func(ctx context.Context, tab *chromedp.Target) error {
+		result, err := cdp.Call(ctx, tab, page.PrintToPDF,
+			page.PrintToPDFParams{PreferCSSPageSize: new(true), PrintBackground: new(true)})
+		pdf = result.Data
+		return err
+	})
+	return picture, pdf
 }
 
 // Resize changes the width of the window, with the page that is shown.

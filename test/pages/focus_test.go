@@ -198,7 +198,7 @@ func (w *walker) escapes(p shown) {
 			return
 		}
 		w.b.Press("Enter")
-		w.b.Evaluate(fmt.Sprintf(untilTrue, `document.querySelector("dialog[open], details[open], :popover-open")`))
+		w.b.Evaluate(fmt.Sprintf(untilTrue, `document.querySelector("dialog[open], details.menu[open], details.range[open], :popover-open")`))
 		w.b.Press("Escape")
 		if back := w.b.Evaluate(fmt.Sprintf(untilTrue, `document.activeElement.matches('`+selector+`')`)); back != "" {
 			w.t.Errorf("%s (%s): Escape does not lead back to opener %d: %s", p.name, p.path, n, back)

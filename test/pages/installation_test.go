@@ -193,6 +193,7 @@ func (i *installation) fill() {
 	i.later(time.Hour)
 	i.signIn(owner)
 	i.signIn(operator)
+	i.visitors[owner].Get("/accounts/" + i.bare) // the first visit is recorded
 	i.invite()
 	i.later(15 * time.Minute)
 	i.events()

@@ -17,7 +17,9 @@ const masked = `(() => {
 		const text = live ? machine(even(node.data)) : even(node.data);
 		if (text !== node.data) node.data = text;
 	}
-	if (console) for (const metric of document.querySelectorAll(".stat")) metric.classList.remove("bad", "warn");
+	// Whether the disk of the machine is nearly full decides these.
+	if (console) for (const stat of document.querySelectorAll(".stat")) stat.classList.remove("bad", "warn");
+	if (console) for (const banner of document.querySelectorAll(".banner")) banner.remove();
 	for (const field of document.querySelectorAll("input, textarea")) {
 		if (field.type !== "password" && even(field.value) !== field.value) field.value = even(field.value);
 		if (field.placeholder) field.placeholder = even(field.placeholder);
