@@ -85,7 +85,7 @@ const updated = `(async () => {
 		await frames();
 		return asked;
 	};
-	const field = (root) => find(root, "input[type=search], input[type=text], input:not([type]), textarea");
+	const fields = "input[type=search], input[type=text], input:not([type]), textarea";
 	const type = (e) => { e.focus({preventScroll: true}); e.value = "typed text"; e.setSelectionRange(2, 5); };
 	const kept = (e, what) => {
 		if (document.activeElement !== e) faults.push(what + ": the focus goes to " + name(document.activeElement));
@@ -104,17 +104,17 @@ const updated = `(async () => {
 		const y = window.scrollY;
 		if (!await ask(part) && !await ask(part)) faults.push(which + " is not requested");
 		const after = document.activeElement;
-		if (after !== before && name(after) !== text) faults.push(which + ": the focus goes from " + text + " to " + name(after));
+		if (after !== before && name(after) !== text)
+			faults.push(which + ": the focus goes from " + text + " to " + name(after));
 		if (window.scrollY !== y) faults.push(which + ": the page scrolls from " + y + " to " + window.scrollY);
 		if (!after.checkVisibility({visibilityProperty: true})) faults.push(which + ": the focus is hidden");
-		const own = field(part);
+		const own = find(part, fields);
 		if (own) {
 			type(own);
 			if (await ask(part)) faults.push(which + " is requested while the visitor types in it");
 			kept(own, which);
 		}
-		const other = [...document.querySelectorAll("input, textarea")].find((e) => !part.contains(e) && e.checkVisibility() &&
-			e.matches("input[type=search], input[type=text], input:not([type]), textarea"));
+		const other = [...document.querySelectorAll(fields)].find((e) => !part.contains(e) && e.checkVisibility());
 		if (other) {
 			type(other);
 			await ask(part);
@@ -147,6 +147,9 @@ const untilTrue = `(async () => {
 		open.map((e) => e.outerHTML.slice(0, 80)).join(", ");
 })()`
 
+// isOpen finds an open menu or dialog.
+const isOpen = `document.querySelector("dialog[open], details.menu[open], details.range[open], :popover-open")`
+
 // openers numbers the elements that open menus and dialogs.
 const openers = `([...document.querySelectorAll("details.menu > summary, details.range > summary, " +
 	"main [data-dialog], [data-shortcuts], [data-palette-open], [data-bell]")]
@@ -174,7 +177,8 @@ func TestTheFocusOfEveryPage(t *testing.T) {
 func (w *walker) tab(p shown) {
 	w.t.Helper()
 	var reachable int
-	if _, err := fmt.Sscan(w.b.Evaluate(strings.ReplaceAll(watchFocus, "MOST", strconv.Itoa(mostStops))), &reachable); err != nil {
+	watch := strings.ReplaceAll(watchFocus, "MOST", strconv.Itoa(mostStops))
+	if _, err := fmt.Sscan(w.b.Evaluate(watch), &reachable); err != nil {
 		w.t.Fatal(err)
 	}
 	for range reachable + moreStops {
@@ -198,7 +202,7 @@ func (w *walker) escapes(p shown) {
 			return
 		}
 		w.b.Press("Enter")
-		w.b.Evaluate(fmt.Sprintf(untilTrue, `document.querySelector("dialog[open], details.menu[open], details.range[open], :popover-open")`))
+		w.b.Evaluate(fmt.Sprintf(untilTrue, isOpen))
 		w.b.Press("Escape")
 		if back := w.b.Evaluate(fmt.Sprintf(untilTrue, `document.activeElement.matches('`+selector+`')`)); back != "" {
 			w.t.Errorf("%s (%s): Escape does not lead back to opener %d: %s", p.name, p.path, n, back)

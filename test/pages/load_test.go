@@ -90,15 +90,19 @@ func tableOf(loads []load, chromium string) string {
 		all = append(all, loads[n].times...)
 	}
 	slices.Sort(all)
-	slices.SortFunc(loads, func(a, b load) int { return cmp.Compare(percentile(b.times, 100), percentile(a.times, 100)) })
+	slices.SortFunc(loads, func(a, b load) int {
+		return cmp.Compare(percentile(b.times, 100), percentile(a.times, 100))
+	})
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d pages, %d visits after the first. Until the load event: p50 %.0f ms, p95 %.0f ms, p99 %.0f ms.\n\n",
-		len(loads), len(all), percentile(all, 50), percentile(all, 95), percentile(all, 99))
+	fmt.Fprintf(&b, "%d pages, %d visits after the first. ", len(loads), len(all))
+	fmt.Fprintf(&b, "Until the load event: p50 %.0f ms, p95 %.0f ms, p99 %.0f ms.\n\n",
+		percentile(all, 50), percentile(all, 95), percentile(all, 99))
 	fmt.Fprintf(&b, "Machine: %s, %d CPUs, load %s; %s and Belfry on the same CPUs. ", cpu(), runtime.NumCPU(),
 		machineLoad(), chromium)
-	b.WriteString("Method: one tab at 1400 px shows each page with an empty cache, which gives requests and KiB, and then three " +
-		"times; the time is loadEventEnd of the browser's navigation timing.\n\n")
-	b.WriteString("| page, the slowest first | requests | KiB | again | median ms | slowest ms |\n|---|---|---|---|---|---|\n")
+	b.WriteString("Method: one tab at 1400 px shows each page with an empty cache, which gives requests and KiB, and then " +
+		"three times; the time is loadEventEnd of the browser's navigation timing.\n\n")
+	b.WriteString("| page, the slowest first | requests | KiB | again | median ms | slowest ms |\n" +
+		"|---|---|---|---|---|---|\n")
 	for _, l := range loads {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d | %.0f | %.0f |\n", l.page.name, l.requests, l.bytes>>10, l.again,
 			percentile(l.times, 50), percentile(l.times, 100))

@@ -12,15 +12,16 @@ import (
 
 // printed are the pages that people print or keep as PDF.
 var printed = []string{
-	"account-objectives-report", "account-objectives-id", "account-audit-events-id", "account-audit-events-id-tab-proof-verify-1",
-	"account-audit-integrity", "account-alerts-id",
+	"account-objectives-report", "account-objectives-id", "account-alerts-id", "account-audit-events-id",
+	"account-audit-events-id-tab-proof-verify-1", "account-audit-integrity",
 }
 
 // onPaper lists parts of a page that do not belong on paper, and what is dark there.
 const onPaper = `(() => {
 	const faults = [];
 	for (const e of document.querySelectorAll(".side, .toasts, main .button, dialog, .skip, .chart-tools"))
-		if (e.checkVisibility() && e.getBoundingClientRect().width > 1) faults.push("is printed: " + e.outerHTML.slice(0, 120));
+		if (e.checkVisibility() && e.getBoundingClientRect().width > 1)
+			faults.push("is printed: " + e.outerHTML.slice(0, 120));
 	for (const e of document.querySelectorAll("body, .panel, .card")) {
 		const canvas = new OffscreenCanvas(1, 1).getContext("2d");
 		canvas.fillStyle = "#fff";

@@ -49,21 +49,21 @@ func (i *installation) relayed() {
 }
 
 // waiting is the number of messages in the outbox of a database.
-func (i *installation) waiting(file string) (n int) {
+func (i *installation) waiting(file string) int {
 	i.t.Helper()
 	d, err := sql.Open("sqlite", "file:"+file+"?mode=ro&_pragma=busy_timeout(10000)")
 	if err != nil {
 		i.t.Fatal(err)
 	}
 	defer d.Close()
-	if err := d.QueryRowContext(i.t.Context(), "SELECT count(*) FROM sqlite_schema WHERE name = 'outbox'").Scan(&n); err != nil {
-		i.t.Fatal(err)
+	count := func(query string) (n int) {
+		if err := d.QueryRowContext(i.t.Context(), query).Scan(&n); err != nil {
+			i.t.Fatal(err)
+		}
+		return n
 	}
-	if n == 0 {
+	if count("SELECT count(*) FROM sqlite_schema WHERE name = 'outbox'") == 0 {
 		return 0
 	}
-	if err := d.QueryRowContext(i.t.Context(), "SELECT count(*) FROM outbox").Scan(&n); err != nil {
-		i.t.Fatal(err)
-	}
-	return n
+	return count("SELECT count(*) FROM outbox")
 }

@@ -32,9 +32,9 @@ type state struct {
 	theme string
 }
 
-// sizes are the widths in which each page is shown, with the themes of its pictures. The page is loaded at the widest and
-// at the narrowest, whose scripts, navigation and hidden parts differ. Axe runs there, in the second theme: the width
-// decides the layout, and the theme the colours.
+// sizes are the widths in which each page is shown, with the themes of its pictures. The page is loaded at the widest
+// and at the narrowest, whose scripts, navigation and hidden parts differ. Axe runs there, once in each theme: the
+// width decides the layout, and the theme the colours.
 var sizes = []struct {
 	width  int64
 	themes [2]string

@@ -9,9 +9,11 @@ import (
 	"strings"
 )
 
-// The modules of the dashboard are small files, which a browser would load one after another. They are served as one file
-// for each module that a page names: that module and all that it imports, in the order in which a browser runs them. A
-// module that two pages' scripts import is in both files, so a page that loads both would run it twice.
+// The modules of the dashboard are small files, which a browser would load one
+// after another. They are served as one file for each module that a page names:
+// that module and all that it imports, in the order in which a browser runs them.
+// A module that two of them import is in both files, so a page that loads both
+// runs it twice.
 var (
 	importLine = regexp.MustCompile(`(?m)^import \{ ([\w$]+(?:, [\w$]+)*) \} from "(\.[^"]+)";$`)
 	exportLine = regexp.MustCompile(`(?m)^export ((?:async )?function|class|const) ([\w$]+)`)

@@ -68,7 +68,10 @@ func TestModulesThatCannotBeBundledAreRefused(t *testing.T) {
 		want  string
 	}{
 		"a default export": {map[string]string{"a.js": "export default 1;\n"}, "only import"},
-		"an alias":         {map[string]string{"a.js": "import { b as c } from \"./b.js\";\n", "b.js": "export const b = 1;\n"}, "only import"},
+		"an alias": {map[string]string{
+			"a.js": "import { b as c } from \"./b.js\";\n",
+			"b.js": "export const b = 1;\n",
+		}, "only import"},
 		"a dynamic import": {map[string]string{"a.js": "const b = await import(\"./b.js\");\n"}, "only import"},
 		"a missing module": {map[string]string{"a.js": "import { b } from \"./b.js\";\n"}, "x/f/b.js, which does not exist"},
 		"modules in a ring": {map[string]string{

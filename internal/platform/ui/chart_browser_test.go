@@ -33,15 +33,17 @@ const overlapping = `(() => {
 		const say = (what) => faults.push(canvas.closest("[data-chart]").getAttribute("aria-label") + ": " + what);
 		if (list.length < 4) say("only " + list.length + " texts were drawn");
 		for (const [n, a] of list.entries()) {
-			if (a.left < -1 || a.right > width + 1) say(a.text + " leaves the chart: " + a.left + " to " + a.right + " of " + width);
+			if (a.left < -1 || a.right > width + 1) say(a.text + " leaves the chart");
 			for (const b of list.slice(n + 1)) {
 				const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
 				const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
 				if (across > 0.5 && down > 0.5) say(a.text + " overlaps " + b.text);
 			}
 		}
-		const flags = [...canvas.closest("[data-chart]").querySelectorAll(".chart-flags .flag")].map((e) => e.getBoundingClientRect());
-		for (let n = 1; n < flags.length; n++) if (flags[n].left < flags[n - 1].right) say("flags " + n + " and the next overlap");
+		const flags = [...canvas.closest("[data-chart]").querySelectorAll(".chart-flags .flag")]
+			.map((e) => e.getBoundingClientRect());
+		for (let n = 1; n < flags.length; n++)
+			if (flags[n].left < flags[n - 1].right) say("flags " + n + " and the next overlap");
 	}
 	return faults.join("\n");
 })()`
@@ -85,7 +87,8 @@ func TestChartsShareTheirCursorAndShowTheLastValuesWithoutIt(t *testing.T) {
 	}))`)
 	check := `(() => {
 		const [legends, ends] = [%s, %s];
-		return legends.length === ends.length && legends.every((text, n) => text.endsWith(ends[n])) ? "" : JSON.stringify([legends, ends]);
+		const same = legends.length === ends.length && legends.every((text, n) => text.endsWith(ends[n]));
+		return same ? "" : JSON.stringify([legends, ends]);
 	})()`
 	if fault := b.Evaluate(fmt.Sprintf(check, last, want)); fault != "" {
 		t.Errorf("without a cursor the legend does not show the last values: %s", fault)
