@@ -22,7 +22,7 @@ export function flags(u, data) {
 export const worst = (marks) => ["bad", "warn", "info", "good"].find((tone) => marks.some((m) => m.tone === tone)) ?? "";
 const numbers = (marks) => (marks.length === 1 ? `${marks[0].n}` : `${Math.min(...marks.map((m) => m.n))}–${Math.max(...marks.map((m) => m.n))}`);
 const when = (mark) => `${shortDay(new Date(mark.at * 1000))}, ${clock(new Date(mark.at * 1000))}`;
-const sentence = (mark) => `${mark.n}. ${mark.label}, ${when(mark)}`;
+const sentence = (mark) => `${mark.label}, ${when(mark)}`;
 
 // bar is the element of a chart's flags. It is made once: the focus stays in it while the chart is drawn again.
 function bar(u, data, tip) {
@@ -59,7 +59,7 @@ function flagOf({ marks }) {
   else flag.type = "button";
   flag.className = `flag ${worst(marks)}`;
   flag.textContent = numbers(marks);
-  flag.setAttribute("aria-label", marks.map(sentence).join("; "));
+  flag.setAttribute("aria-label", `${numbers(marks)}: ${marks.map(sentence).join("; ")}`);
   flag.tabIndex = -1;
   return flag;
 }
