@@ -70,7 +70,7 @@ var rules = []rule{
 	{"internal/producer", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/traffic", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/slo/tally", nil, "arithmetic of the objectives' engine: it knows no objective, database or page"},
-	{"internal/slo/exchange", []string{"internal/slo"},
+	{"internal/slo/exchange", []string{"internal/slo", "internal/event"},
 		"reads and writes files of other projects: it knows no server, database or page"},
 	{"internal/slo", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify " +

@@ -122,6 +122,7 @@ type Feature struct {
 	accounts    *cache.Cache[string, string]    // id or ext:external_id -> id
 	zones       *cache.Cache[string, Zone]      // account NUL key -> zone; ID "" = none
 	closed      *cache.Cache[string, bool]      // by account: it is closed
+	timeZones   *cache.Cache[string, timeZone]  // by account
 	seenOver    *cache.Cache[string, bool]      // by account: traffic may create no more zones
 }
 
@@ -146,6 +147,7 @@ func New(cfg Config) (*Feature, error) {
 		accounts:     cache.New[string, string](cachedRefs, cacheTime, cfg.Now),
 		zones:        cache.New[string, Zone](cachedRefs, cacheTime, cfg.Now),
 		closed:       cache.New[string, bool](cachedRefs, cacheTime, cfg.Now),
+		timeZones:    cache.New[string, timeZone](cachedRefs, cacheTime, cfg.Now),
 		seenOver:     cache.New[string, bool](cachedRefs, cacheTime, cfg.Now),
 	}
 	if cfg.URL != "" {

@@ -91,7 +91,12 @@ func readable(by *web.Principal) []string {
 // CreateAccount makes an account; the external id may be empty. CodeExists if
 // another account has the external id.
 func (f *Feature) CreateAccount(ctx context.Context, by *web.Principal, name, external string) (Account, error) {
-	a, err := f.newAccount(name, external)
+	return f.CreateAccountAs(ctx, by, AccountCreate{Name: name, ExternalID: external})
+}
+
+// CreateAccountAs makes an account with settings. CodeExists if another account has the external id.
+func (f *Feature) CreateAccountAs(ctx context.Context, by *web.Principal, in AccountCreate) (Account, error) {
+	a, err := f.newAccount(in)
 	if err != nil {
 		return a, err
 	}
@@ -106,21 +111,25 @@ func (f *Feature) CreateAccount(ctx context.Context, by *web.Principal, name, ex
 	return a, err
 }
 
-func (f *Feature) newAccount(name, external string) (Account, error) {
-	name, err := checkText("/name", name, 200)
+func (f *Feature) newAccount(in AccountCreate) (Account, error) {
+	name, err := checkText("/name", in.Name, 200)
 	if err != nil {
 		return Account{}, err
 	}
-	if external != "" {
-		if err := checkExternalID(external); err != nil {
+	if in.ExternalID != "" {
+		if err := checkExternalID(in.ExternalID); err != nil {
 			return Account{}, err
 		}
+	}
+	if err := checkTimeZone(in.TimeZone); err != nil {
+		return Account{}, err
 	}
 	now := web.TimeOf(f.micros())
 	return Account{
 		ID:         id.At(now.Time),
 		Name:       name,
-		ExternalID: external,
+		ExternalID: in.ExternalID,
+		TimeZone:   in.TimeZone,
 		CreatedOn:  now,
 		ModifiedOn: now,
 		Type:       accountType,
@@ -130,7 +139,7 @@ func (f *Feature) newAccount(name, external string) (Account, error) {
 // UpsertAccount sets the name of the account with the external id, and creates
 // the account if there is none. A call that changes nothing is not recorded.
 func (f *Feature) UpsertAccount(ctx context.Context, by *web.Principal, external, name string) (Account, error) {
-	fresh, err := f.newAccount(name, external)
+	fresh, err := f.newAccount(AccountCreate{Name: name, ExternalID: external})
 	if err == nil {
 		err = checkExternalID(external)
 	}
@@ -150,7 +159,7 @@ func (f *Feature) UpsertAccount(ctx context.Context, by *web.Principal, external
 		if a, err = loadAccountByExternal(ctx, tx, external); err != nil {
 			return err
 		}
-		a, err = f.updateAccount(ctx, tx, by, a.ID, &name, nil)
+		a, err = f.updateAccount(ctx, tx, by, a.ID, AccountUpdate{Name: &name})
 		return err
 	})
 	return a, err
@@ -159,16 +168,19 @@ func (f *Feature) UpsertAccount(ctx context.Context, by *web.Principal, external
 // UpdateAccount changes an account; nil leaves a field as it is. Only operators
 // may change the external id, because it routes the events of producers.
 func (f *Feature) UpdateAccount(
-	ctx context.Context, by *web.Principal, accountID string, name, external *string,
+	ctx context.Context, by *web.Principal, accountID string, in AccountUpdate,
 ) (a Account, err error) {
 	var before Account
 	err = f.change(ctx, func(tx *db.Tx) error {
 		if before, err = loadAccount(ctx, tx, accountID); err != nil {
 			return err
 		}
-		a, err = f.updateAccount(ctx, tx, by, accountID, name, external)
+		a, err = f.updateAccount(ctx, tx, by, accountID, in)
 		return err
 	})
+	if err == nil {
+		f.timeZones.Evict(accountID)
+	}
 	if err == nil && before.ExternalID != a.ExternalID {
 		f.accounts.Evict(externalPrefix+before.ExternalID, externalPrefix+a.ExternalID)
 	}
@@ -176,7 +188,7 @@ func (f *Feature) UpdateAccount(
 }
 
 func (f *Feature) updateAccount(
-	ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, name, external *string,
+	ctx context.Context, tx *db.Tx, by *web.Principal, accountID string, in AccountUpdate,
 ) (Account, error) {
 	if err := lockAccount(ctx, tx, accountID); err != nil {
 		return Account{}, err
@@ -189,22 +201,8 @@ func (f *Feature) updateAccount(
 		return before, err
 	}
 	after := before
-	if name != nil {
-		if after.Name, err = checkText("/name", *name, 200); err != nil {
-			return before, err
-		}
-	}
-	if external != nil && *external != before.ExternalID {
-		if !by.Can("", AccountsWrite) {
-			return before, errs.At(errs.CodeForbidden, "/external_id",
-				"only the installation's operators may change external_id")
-		}
-		if *external != "" {
-			if err := checkExternalID(*external); err != nil {
-				return before, err
-			}
-		}
-		after.ExternalID = *external
+	if err := in.apply(&after, by); err != nil {
+		return before, err
 	}
 	if after == before {
 		return before, nil
@@ -215,4 +213,28 @@ func (f *Feature) updateAccount(
 	}
 	return after, f.record(ctx, tx, by,
 		event.NewAudit(accountID, "update", "account", accountID, after.Name).Changed(before, after))
+}
+
+// apply changes the settings that are given. All faults are found.
+func (in AccountUpdate) apply(a *Account, by *web.Principal) error {
+	var faults errs.List
+	if in.Name != nil {
+		name, err := checkText("/name", *in.Name, 200)
+		gather(&faults, err)
+		a.Name = name
+	}
+	if external := in.ExternalID; external != nil && *external != a.ExternalID {
+		if !by.Can("", AccountsWrite) {
+			return errs.At(errs.CodeForbidden, "/external_id", "only the installation's operators may change external_id")
+		}
+		if *external != "" {
+			gather(&faults, checkExternalID(*external))
+		}
+		a.ExternalID = *external
+	}
+	if in.TimeZone != nil {
+		gather(&faults, checkTimeZone(*in.TimeZone))
+		a.TimeZone = *in.TimeZone
+	}
+	return faults.Or()
 }

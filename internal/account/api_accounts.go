@@ -15,6 +15,7 @@ type accountIn struct {
 type AccountCreate struct {
 	Name       string `json:"name" minLength:"1" maxLength:"200" doc:"Shown on pages and in mails"`
 	ExternalID string `json:"external_id,omitempty" maxLength:"128" doc:"The operators' own id of the account"`
+	TimeZone   string `json:"time_zone,omitempty" maxLength:"64" doc:"Name of the IANA database, such as Europe/Berlin"`
 	Type       string `json:"type,omitempty" enum:"standard,enterprise" doc:"Sent by official clients; ignored"`
 }
 
@@ -26,6 +27,7 @@ type accountPatch struct {
 type AccountUpdate struct {
 	Name       *string `json:"name,omitempty" minLength:"1" maxLength:"200"`
 	ExternalID *string `json:"external_id,omitempty" maxLength:"128" doc:"Operators only; empty = none"`
+	TimeZone   *string `json:"time_zone,omitempty" maxLength:"64" doc:"Name of the IANA database, such as Europe/Berlin; empty = none"`
 }
 
 type externalIn struct {
@@ -72,7 +74,7 @@ func (f *Feature) registerAccounts(api *web.API) {
 		Permission: AccountsWrite,
 		Idempotent: true,
 	}, func(ctx context.Context, in *accountIn) (Account, error) {
-		return f.CreateAccount(ctx, web.CurrentPrincipal(ctx), in.Body.Name, in.Body.ExternalID)
+		return f.CreateAccountAs(ctx, web.CurrentPrincipal(ctx), in.Body)
 	})
 	web.Put(api, web.Op{
 		Path:       "/accounts/external/{external_id}",
@@ -99,22 +101,25 @@ func (f *Feature) registerAccounts(api *web.API) {
 		Summary:    "Change an account",
 		Permission: AccountsWrite,
 	}, func(ctx context.Context, in *accountPatch) (Account, error) {
-		return f.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body.Name, in.Body.ExternalID)
+		return f.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body)
 	})
 	web.Put(api, web.Op{
 		Path:        "/accounts/{account_id}",
 		ID:          "put-account",
 		Errors:      []errs.Code{errs.CodeExists, errs.CodeStale},
 		Tag:         tag,
-		Summary:     "Replace an account's name and external id",
-		Description: "external_id stays as it is when it is left out.",
+		Summary:     "Replace the settings of an account",
+		Description: "external_id and time_zone stay as they are when they are left out.",
 		Permission:  AccountsWrite,
 	}, func(ctx context.Context, in *accountIn) (Account, error) {
-		var external *string
+		update := AccountUpdate{Name: &in.Body.Name}
 		if in.Body.ExternalID != "" {
-			external = &in.Body.ExternalID
+			update.ExternalID = &in.Body.ExternalID
 		}
-		return f.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, &in.Body.Name, external)
+		if in.Body.TimeZone != "" {
+			update.TimeZone = &in.Body.TimeZone
+		}
+		return f.UpdateAccount(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, update)
 	})
 	web.Get(api, web.Op{
 		Path:       "/accounts/{account_id}/roles",

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"strings"
+
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -12,7 +14,7 @@ func (p *pages) addSettings() {
 	p.Post(base, AccountsWrite, page.Form[settingsForm]{
 		Parse:  p.parseSettings,
 		Do:     p.saveSettings,
-		Fields: []string{"name"},
+		Fields: []string{"name", "time_zone"},
 		Render: p.renderSettings,
 		Then:   p.settingsSaved,
 	}.Handle)
@@ -37,7 +39,8 @@ func (p *pages) addSettings() {
 
 // settingsForm is the input for the settings of an account.
 type settingsForm struct {
-	Name string
+	Name     string
+	TimeZone string
 
 	account Account
 }
@@ -47,11 +50,13 @@ type settingsPage struct {
 	Path     string
 	Account  Account
 	Name     string
+	TimeZone ui.Picker
 	CanWrite bool
 	Transfer bool // the visitor may transfer the ownership
 	Close    bool // the visitor may close the account
 	Reopen   bool // the visitor may reopen it
 	Days     int  // how long the data of a closed account stays
+	Profile  string
 	Changes  string
 	Exports  string // page of the audit log
 	Mails    bool
@@ -60,7 +65,7 @@ type settingsPage struct {
 
 func (p *pages) parseSettings(v *page.Visit) (settingsForm, error) {
 	a, err := p.Account(v.Context(), v.Account)
-	return settingsForm{Name: v.Field("name", 1024), account: a}, err
+	return settingsForm{Name: v.Field("name", 1024), TimeZone: strings.Join(v.Values("time_zone", 64), " "), account: a}, err
 }
 
 func (p *pages) showSettings(v *page.Visit) error {
@@ -68,7 +73,7 @@ func (p *pages) showSettings(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
-	return p.renderSettings(v, &settingsForm{Name: a.Name, account: a}, ui.Faults{})
+	return p.renderSettings(v, &settingsForm{Name: a.Name, TimeZone: a.TimeZone, account: a}, ui.Faults{})
 }
 
 func (p *pages) renderSettings(v *page.Visit, f *settingsForm, faults ui.Faults) error {
@@ -83,11 +88,13 @@ func (p *pages) renderSettings(v *page.Visit, f *settingsForm, faults ui.Faults)
 			Path:     SettingsPath(v.Account),
 			Account:  f.account,
 			Name:     f.Name,
+			TimeZone: timeZonePicker(f.TimeZone, faults.Of("time_zone"), p.now()),
 			CanWrite: v.Can(AccountsWrite) && open,
 			Transfer: owner && open && v.Who.Session && v.Who.Grants[v.Account].Has(Everything),
 			Close:    owner && open && v.Account != Installation,
 			Reopen:   v.Who.Superoperator && !open,
 			Days:     int(ClosedTime.Hours() / 24),
+			Profile:  ProfilePath,
 			Changes:  changesLink(v, "account", v.Account),
 			Exports:  auditLink(v),
 			Mails:    p.MailsLinks(),
@@ -97,7 +104,7 @@ func (p *pages) renderSettings(v *page.Visit, f *settingsForm, faults ui.Faults)
 }
 
 func (p *pages) saveSettings(v *page.Visit, f *settingsForm) error {
-	_, err := p.UpdateAccount(v.Context(), v.Who, v.Account, &f.Name, nil)
+	_, err := p.UpdateAccount(v.Context(), v.Who, v.Account, AccountUpdate{Name: &f.Name, TimeZone: &f.TimeZone})
 	return err
 }
 

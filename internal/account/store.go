@@ -15,6 +15,7 @@ type Account struct {
 	ID         string   `json:"id" doc:"32 hex characters"`
 	Name       string   `json:"name"`
 	ExternalID string   `json:"external_id,omitempty" doc:"The operators' own id of the account; paths accept ext:<external_id> instead of the id"`
+	TimeZone   string   `json:"time_zone,omitempty" doc:"Name of the IANA database, for mails, reports, schedules and pages; missing = UTC, on pages the zone of the browser"`
 	CreatedOn  web.Time `json:"created_on"`
 	ModifiedOn web.Time `json:"modified_on"`
 	ClosedOn   web.Time `json:"closed_on,omitzero" doc:"When it was closed; missing while it is open"`
@@ -25,11 +26,12 @@ type Account struct {
 // accountType is the type of every account.
 const accountType = "standard"
 
-const accountColumns = `id, name, COALESCE(external_id, ''), created_at, modified_at, closed_at, closed_by`
+const accountColumns = `id, name, COALESCE(external_id, ''), time_zone, created_at, modified_at,
+	closed_at, closed_by`
 
 func scanAccount(row db.Row) (a Account, err error) {
 	var created, modified, closed int64
-	err = row.Scan(&a.ID, &a.Name, &a.ExternalID, &created, &modified, &closed, &a.ClosedBy)
+	err = row.Scan(&a.ID, &a.Name, &a.ExternalID, &a.TimeZone, &created, &modified, &closed, &a.ClosedBy)
 	a.ClosedOn = moment(closed)
 	a.CreatedOn = moment(created)
 	a.ModifiedOn = moment(modified)
@@ -67,16 +69,16 @@ func lockAccount(ctx context.Context, tx *db.Tx, accountID string) error {
 
 // insertAccount stores a new account; false if another one has its external id.
 func insertAccount(ctx context.Context, tx *db.Tx, a Account) (bool, error) {
-	n, err := tx.Exec(ctx, `INSERT INTO account (id, name, external_id, created_at, modified_at)
-		VALUES ($1, $2, $3, $4, $4)
+	n, err := tx.Exec(ctx, `INSERT INTO account (id, name, external_id, time_zone, created_at, modified_at)
+		VALUES ($1, $2, $3, $4, $5, $5)
 		ON CONFLICT (external_id) DO NOTHING`,
-		a.ID, a.Name, nullable(a.ExternalID), a.CreatedOn.Micros())
+		a.ID, a.Name, nullable(a.ExternalID), a.TimeZone, a.CreatedOn.Micros())
 	return n == 1, err
 }
 
 func updateAccount(ctx context.Context, tx *db.Tx, a Account) error {
-	_, err := tx.Exec(ctx, `UPDATE account SET name = $2, external_id = $3, modified_at = $4 WHERE id = $1`,
-		a.ID, a.Name, nullable(a.ExternalID), a.ModifiedOn.Micros())
+	_, err := tx.Exec(ctx, `UPDATE account SET name = $2, external_id = $3, time_zone = $4, modified_at = $5
+		WHERE id = $1`, a.ID, a.Name, nullable(a.ExternalID), a.TimeZone, a.ModifiedOn.Micros())
 	if db.Unique(err) {
 		return errs.At(errs.CodeExists, "/external_id", "another account has this external_id")
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/feature"
@@ -32,6 +33,11 @@ func (a *App) newAccount(ctx context.Context, env feature.Env) (feature.Feature,
 		return feature.Feature{}, err
 	}
 	return a.Account.Describe(), nil
+}
+
+// timeZone reads the zone of an account. Features call it after the accounts are constructed.
+func (a *App) timeZone(ctx context.Context, accountID string) *time.Location {
+	return a.Account.TimeZone(ctx, accountID)
 }
 
 // accountSizes reads the sizes of all audit logs. It is called by pages only, after the audit log is constructed.

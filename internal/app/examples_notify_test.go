@@ -42,13 +42,16 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 		"body_template": `{"title": "{{headline}}", "failed": {{data.failed}}}`,
 		"alert_type":    "shop_payment_provider_down",
 	}})
+	connection := r.id(r.do("begin-pagerduty-connection", input{path: one}))
 	service := object{
+		"connect_id":  connection,
 		"name":        "Payments",
 		"routing_key": "R0123456789ABCDEFGHIJKLMNOPQRSTU",
 		"url":         receiver + "/v2/enqueue",
 	}
 	connected := r.id(r.do("create-pagerduty-service", input{path: one, body: service}))
 	r.do("list-pagerduty-services", input{path: one})
+	r.do("list-connected-pagerduty-services", input{path: []string{s.account, connection}})
 	r.do("send-pagerduty-test", input{path: []string{s.account, connected}})
 	r.do("delete-pagerduty-service", input{path: []string{s.account, connected}})
 	r.do("delete-pagerduty-services", input{path: one})
@@ -74,6 +77,7 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("send-alerts-of-many-accounts", input{token: s.teamToken, body: []object{notice}})
 	r.do("preview-policy", input{path: one, body: policy})
 	r.callAlerts(s)
+	r.callSilences(s)
 	webhook := object{
 		"since":       time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05Z"),
 		"only_failed": false,
@@ -82,6 +86,28 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("replay-webhook", input{path: hook, body: webhook})
 	r.do("get-webhook-statistics", input{path: hook})
 	r.do("search-account", input{path: one, query: url.Values{"q": {"pay"}, "limit": {"2"}}})
+}
+
+// callSilences silences alerts during a deployment.
+func (r *recorder) callSilences(s *story) {
+	one := []string{s.account}
+	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format("2006-01-02T15:04:05Z") }
+	var made []struct{ ID string }
+	created := r.do("create-silences", input{path: one, body: []object{{
+		"alert_type": "shop_payment_provider_down",
+		"filters":    object{"zones": []string{s.zone}},
+		"reason":     "Deployment of the checkout",
+		"start_time": at(0),
+		"end_time":   at(2 * time.Hour),
+	}}})
+	if err := json.Unmarshal(created, &made); err != nil || len(made) != 1 {
+		r.t.Fatalf("%v: %s", err, created)
+	}
+	r.do("list-silences", input{path: one})
+	r.do("update-silences", input{path: one, body: []object{{"id": made[0].ID, "end_time": at(3 * time.Hour)}}})
+	path := []string{s.account, made[0].ID}
+	r.do("get-silence", input{path: path})
+	r.do("delete-silence", input{path: path})
 }
 
 // callAlerts follows an alert to its deliveries.

@@ -104,6 +104,7 @@ func (a *App) openFeature(ctx context.Context, r featureRow) error {
 		DB:         store,
 		Wake:       relay.Notify,
 		Activity:   a.activity,
+		TimeZone:   a.timeZone,
 		Jobs:       a.jobs,
 		Cursors:    a.API.Cursors(),
 		Log:        a.Log,

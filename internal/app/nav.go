@@ -84,6 +84,7 @@ func (p *pages) Shell(r *http.Request, who *web.Principal, accountID, section st
 		s.Face = ui.Customer
 		s.Home = pathIn(accountPath, accountID)
 		s.Account = p.accountOf(ctx, who, accountID, section)
+		s.TimeZone = p.app.Account.TimeZoneName(ctx, accountID)
 		s.Nav = p.nav(customerNav, who, accountID, section)
 		s.Find = findOf(accountPath, accountID, who)
 		s.Bell = p.bell(ctx, who, accountID)

@@ -27,6 +27,9 @@ type Env struct {
 	// Activity reads the newest audit events about an object; nil = pages have no such section.
 	Activity Activity
 
+	// TimeZone is the zone of an account for times in mails, reports and schedules; nil = UTC.
+	TimeZone func(ctx context.Context, accountID string) *time.Location
+
 	Jobs       *jobs.Queue           // long work; nil = none
 	Cursors    *web.Cursors          // seals the cursors of lists
 	Log        *slog.Logger          // nil = none
@@ -53,6 +56,9 @@ func (e Env) Complete(name string) (Env, error) {
 	}
 	if e.Now == nil {
 		e.Now = time.Now
+	}
+	if e.TimeZone == nil {
+		e.TimeZone = func(context.Context, string) *time.Location { return time.UTC }
 	}
 	if e.Record == nil {
 		e.Record = recorderAt(e.Now, Enqueue)

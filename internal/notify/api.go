@@ -106,6 +106,7 @@ func (n *Feature) API(api *web.API) {
 	api.Limit("alerts.alert_bytes", maxAlert)
 	n.registerDestinations(api)
 	n.registerPolicies(api)
+	n.registerSilences(api)
 	n.registerAlerts(api)
 	n.registerHistory(api)
 }

@@ -2,11 +2,13 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -27,7 +29,12 @@ type Channel interface {
 type Traits struct {
 	Type  string        // of its destinations, such as slack
 	Title string        // for people: "Slack"
-	Rate  delivery.Rate // of one destination; the zero value is unlimited
+	Rate  delivery.Rate // of one destination, or of one RateKey; the zero value is unlimited
+	// RateKey names what the rate is counted for, by the address of a destination; nil = the destination.
+	RateKey func(address string) string
+	// Program says that the receiver is a program that counts incidents: it gets every START and END in order.
+	// Persons and pagers are spared a pair of which they have seen nothing (see supersede).
+	Program bool
 	// Answers are the responses that this receiver gives another meaning than the
 	// table of delivery.Judge does.
 	Answers []Answer
@@ -71,16 +78,20 @@ type Message struct {
 	Correlation string
 	Incident    string // of the same incident: start, end and repeats have the same
 	Severity    string
-	Property    string    // name of the property; "" = none, or several
-	At          time.Time // of the alert's start, end or notice
-	Began       time.Time // of the condition that it reports
-	Started     time.Time // of an end: when its alert was raised
-	Subject     string    // title of what it is about: "Checkout error budget burn"
-	Summary     string    // one sentence
+	Property    string         // name of the property; "" = none, or several
+	Zone        *time.Location // of the account, for times in texts; nil = UTC
+	At          time.Time      // of the alert's start, end or notice
+	Began       time.Time      // of the condition that it reports
+	Started     time.Time      // of an end: when its alert was raised
+	Subject     string         // title of what it is about: "Checkout error budget burn"
+	Summary     string         // one sentence
 	Data        json.RawMessage
 	Changes     []Change
-	More        int    // changes that are not listed
-	URL         string // of the alert's page
+	More        int      // changes that are not listed
+	Digest      []Change // of a digest: its alerts, as they are now
+	DigestMore  int      // alerts that are not listed
+	URL         string   // of the alert's page
+	AckURL      string   // with which the recipient acknowledges the alert; "" = the message has no such link
 
 	root rootSummary // the alert that opened the incident
 }
@@ -176,8 +187,44 @@ const longestRest = time.Hour
 
 // rate is the rate of a destination's channel. It is the engine's Rate.
 func (n *Feature) rate(it *delivery.Item) (key string, rate delivery.Rate) {
-	if c := n.channelOf(it.Kind, outgoingOf(it).Type); c != nil {
-		rate = c.Traits().Rate
+	c := n.channelOf(it.Kind, outgoingOf(it).Type)
+	if c == nil {
+		return it.Destination, rate
 	}
-	return it.Destination, rate
+	t := c.Traits()
+	if t.RateKey == nil {
+		return it.Destination, t.Rate
+	}
+	return n.rateKeys.of(it.Destination), t.Rate
+}
+
+// rateKeys are the keys of destinations whose rate is counted for several of them together, such as the webhooks of
+// one space. The address of a destination is known once its first message was composed: until then it is counted
+// alone.
+type rateKeys struct {
+	mu   sync.Mutex        // guards keys
+	keys map[string]string // by destination
+}
+
+func (r *rateKeys) of(destinationID string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return cmp.Or(r.keys[destinationID], destinationID)
+}
+
+// learn notes the key of a destination whose settings were read.
+func (r *rateKeys) learn(d *Destination, c Channel) {
+	if c == nil {
+		return
+	}
+	of := c.Traits().RateKey
+	if of == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys == nil || len(r.keys) > mostCached {
+		r.keys = map[string]string{}
+	}
+	r.keys[d.ID] = of(d.address())
 }

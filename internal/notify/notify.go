@@ -19,7 +19,7 @@
 // A delivery:
 //
 //	waiting --2xx--> delivered        waiting --permanent or given up--> failed
-//	waiting --END before START was attempted--> superseded (both)
+//	waiting --END before START was attempted--> superseded (both; not of a program)
 //	waiting --START failed for good, destination disabled--> not_sent
 //	waiting --mail without a server--> kept
 //
@@ -37,6 +37,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/cache"
@@ -172,6 +173,7 @@ type Feature struct {
 	erasures atomic.Int64 // begun and ended; see asOf
 	health   health
 	ids      sequence
+	rateKeys rateKeys
 
 	policyCache      *cache.Cache[string, cachedPolicies] // by account
 	destinationCache *cache.Cache[string, *Destination]   // by id
@@ -220,7 +222,7 @@ func New(cfg Config) (*Feature, error) {
 		Send:       n.send,
 		Judge:      n.judge,
 		Rate:       n.rate,
-		Order:      supersede,
+		Order:      n.supersede,
 		Record:     n.recordOutcomes,
 		Load:       loadLabels,
 		Log:        cfg.Log,
@@ -250,7 +252,7 @@ func (n *Feature) Describe() feature.Feature {
 		Finders:  n.finders(),
 		Actions:  n.actions(),
 		Offer:    n.acknowledgements(),
-		News:     n.news(),
+		News:     feature.NewsFrom(account.NotificationsRead, n.newsSince),
 		Stages:   n.Stages(n.Active),
 	}
 }
@@ -300,6 +302,9 @@ func (n *Feature) upkeep(ctx context.Context) error {
 		every(2*time.Second, "find the changes before an alert", n.findMissing)
 	}
 	every(2*time.Second, "record gathered events", n.recordGathered)
+	every(2*time.Second, "send alerts whose silence has ended", n.resumeSilenced)
+	every(2*time.Second, "send digests", n.sendDigests)
+	every(2*time.Second, "escalate alerts", n.escalate)
 	every(10*time.Minute, "seal the URLs of older webhooks", n.sealURLs)
 	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()

@@ -32,6 +32,8 @@ var flashes = page.Flashes{
 	"policies-deleted": "Policies deleted. Their past decisions stay with the alerts.",
 	"nothing-chosen":   "Nothing was selected.",
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
+	"silence-created":  "Alerts are silenced. They stay visible.",
+	"silence-ended":    "Silence ended. Alerts that still fire are sent.",
 	"tested":           "Test messages are being sent.",
 	"webhook-changed":  "Webhook saved.",
 	"webhook-receives": "Policies saved. They apply to the next alert.",
@@ -49,6 +51,8 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	p := &pages{n, set}
 	p.addAlerts()
 	p.addNotes()
+	p.addAcknowledge()
+	p.addSilences()
 	p.addPolicies()
 	p.addWebhooks()
 	p.addDeliveries()

@@ -30,12 +30,18 @@ type Policy struct {
 	AlertInterval string              `json:"alert_interval,omitempty" doc:"At most one notification about the same subject in this time; no limit when left out"`
 	Filters       map[string][]string `json:"filters"`
 	Mechanisms    Mechanisms          `json:"mechanisms"`
+	MinSeverity   string              `json:"min_severity,omitempty" doc:"The mildest severity that is sent"`
+	Schedule      *Schedule           `json:"schedule,omitempty"`
+	Digest        *Digest             `json:"digest,omitempty"`
+	Escalation    []EscalationStep    `json:"escalation,omitempty" doc:"Further destinations of a start that is not acknowledged"`
 	Created       web.Time            `json:"created"`
 	Modified      web.Time            `json:"modified"`
 
 	account   string
 	zones     map[string]string // ids of the zones that the filters name, by the filter's value
 	zoneNames map[string]string // their names
+
+	scheduleZone, digestZone *time.Location // of the rules
 }
 
 // Mechanisms are a policy's destinations. The id of a mail is its address.
@@ -95,6 +101,10 @@ func (p *Policy) clean() map[string]any {
 		"alert_interval": p.AlertInterval,
 		"filters":        p.Filters,
 		"mechanisms":     p.Mechanisms,
+		"min_severity":   p.MinSeverity,
+		"schedule":       p.Schedule,
+		"digest":         p.Digest,
+		"escalation":     p.Escalation,
 	}
 }
 
@@ -146,7 +156,11 @@ func (n *Feature) checkDraft(ctx context.Context, account string, p *Policy) (li
 	default:
 		list = append(list, checkFilters(kind, p.Filters)...)
 	}
-	if err := n.checkMechanisms(ctx, account, p, fault); err != nil {
+	if err := n.checkMechanisms(ctx, account, &p.Mechanisms, map[string]bool{}, fault); err != nil {
+		return nil, err
+	}
+	p.settle()
+	if err := n.checkRules(ctx, account, p, kind, fault); err != nil {
 		return nil, err
 	}
 	if b, err := json.Marshal(p); err != nil || len(b) > maxPolicyBytes {
@@ -203,10 +217,8 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 }
 
 func (n *Feature) checkMechanisms(
-	ctx context.Context, account string, p *Policy, fault func(errs.Code, string, string, ...any),
+	ctx context.Context, account string, m *Mechanisms, seen map[string]bool, fault func(errs.Code, string, string, ...any),
 ) error {
-	m := &p.Mechanisms
-	seen := map[string]bool{}
 	for i := range m.Email {
 		at := "/mechanisms/email/" + itoa(i) + "/id"
 		address := foldAddress(m.Email[i].ID)
@@ -270,7 +282,7 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 		if count >= maxPolicies {
 			return errs.New(errs.CodeLimit, "the account has %d policies, which is the most it may have", count)
 		}
-		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
+		if err := n.ensureMail(ctx, tx, account, p.every(), now); err != nil {
 			return err
 		}
 		if err := insertPolicy(ctx, tx, &p); err != nil {
@@ -302,7 +314,7 @@ func (n *Feature) UpdatePolicy(
 	p.Modified = moment(now)
 	defer n.policyCache.Evict(account)
 	err = n.Change(ctx, func(tx *db.Tx) error {
-		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
+		if err := n.ensureMail(ctx, tx, account, p.every(), now); err != nil {
 			return err
 		}
 		if ok, err := updatePolicy(ctx, tx, &p); err != nil || !ok {
@@ -326,8 +338,10 @@ func (n *Feature) DeletePolicy(ctx context.Context, by *web.Principal, account, 
 		if err != nil || changed == 0 {
 			return or(err, noPolicy())
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM told WHERE policy_id = $1`, policyID); err != nil {
-			return err
+		for _, table := range []string{"told", "digest_item"} {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE policy_id = $1`, policyID); err != nil {
+				return err
+			}
 		}
 		return n.record(ctx, tx, by,
 			event.NewAudit(account, "delete", resourcePolicy, old.ID, old.Name).Changed(old.clean(), nil))

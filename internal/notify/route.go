@@ -17,9 +17,15 @@ type sending struct {
 	policyID, policy string
 	target           target
 	start, followed  string // of an END: id and state of its START's delivery
+	replaced         bool   // that delivery went to a fallback, which has a delivery of its own
 	hold             time.Time
 	heldFor          string // the subject whose interval holds it back until hold
 	why              string // that reason, for people
+	lane             string // of an END: that of its START
+
+	// Instead of a message to target:
+	digest time.Time   // it is collected for the message of this time
+	steps  []time.Time // when the escalation's steps are due
 }
 
 // attributes returns the parts of the alert that policies filter on.
@@ -32,6 +38,9 @@ func (p *prepared) attributes() *attributes {
 		zoneRef:  a.Zone,
 		filters:  a.Filters,
 		lasts:    a.Event == event.AlertStart,
+	}
+	if p.kind != nil {
+		s.severities = p.kind.Severities
 	}
 	switch {
 	case a.Resource != nil:
@@ -93,8 +102,8 @@ func (s *storing) readHooks(ctx context.Context, p *Policy) error {
 		}
 	}
 	add(p)
-	for i := range s.policies[p.account] {
-		other := &s.policies[p.account][i]
+	for i := range s.policies[p.account].list {
+		other := &s.policies[p.account].list[i]
 		if len(rows) < hooksAhead && other.AlertType == p.AlertType && other.Enabled {
 			add(other)
 		}
@@ -140,6 +149,10 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 	if err != nil {
 		return err
 	}
+	replaced := map[string]bool{}
+	for _, d := range starts {
+		replaced[d.FallbackOf] = true
+	}
 	for _, d := range starts {
 		t, err := s.targetByID(ctx, p.alert.Account, d.Destination)
 		if err != nil {
@@ -154,10 +167,16 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 			target:   t,
 			start:    d.ID,
 			followed: d.State,
+			replaced: replaced[d.ID],
+			lane:     d.Lane,
 		})
 	}
+	sent := map[string]bool{}
+	for _, x := range e.sends {
+		sent[x.policyID] = true
+	}
 	for _, c := range open.decision {
-		if c.Matched {
+		if c.Matched && sent[c.PolicyID] {
 			e.decision = append(e.decision, PolicyResult{
 				PolicyID: c.PolicyID,
 				Policy:   c.Policy,
@@ -172,11 +191,26 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 // targetGone is the state of a target whose destination was deleted.
 const targetGone = "gone"
 
+// laneOf is the lane of a message. One that is held back has a lane of its policy, so that it does not hold back the
+// messages of other policies to the same destination.
+func (x *sending) laneOf(correlation string) string {
+	switch {
+	case x.lane != "":
+		return x.lane
+	case !x.hold.IsZero():
+		return correlation + " " + x.policyID
+	}
+	return correlation
+}
+
 // deliver makes the deliveries of an alert. A message that cannot be sent is
 // stored too, with the reason.
 func (s *storing) deliver(p *prepared, sends []sending) {
 	for _, x := range sends {
-		data := &outgoing{alert: p, labels: labels{
+		if x.target.id == "" {
+			continue // see collect
+		}
+		data := &outgoing{alert: p, unsettled: x.followed == delivery.StateWaiting, labels: labels{
 			Event:     p.alert.Event,
 			PolicyID:  x.policyID,
 			Policy:    x.policy,
@@ -189,7 +223,7 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 			Tenant:      p.alert.Account,
 			Destination: x.target.id,
 			Kind:        x.target.kind,
-			Lane:        p.alert.Correlation,
+			Lane:        x.laneOf(p.alert.Correlation),
 			Subject:     p.rootKey,
 			Payload:     p.key,
 			Labels:      data.encode(),
@@ -205,7 +239,10 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 		case x.target.state == targetGone:
 			it.State = delivery.StateNotSent
 			it.Why = whyDeleted
-		case x.followed == delivery.StateFailed, x.followed == delivery.StateNotSent:
+		case x.replaced:
+			it.State = delivery.StateNotSent
+			it.Why = whyFollowed
+		case (x.followed == delivery.StateFailed || x.followed == delivery.StateNotSent) && !s.n.program(it):
 			it.State = delivery.StateNotSent
 			it.Why = whyNoStart
 		default:

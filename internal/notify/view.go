@@ -70,13 +70,23 @@ func ViewOf(m *Message) View {
 		v.fact("What", m.Title)
 		v.fact("Property", m.Property)
 		v.fact("Severity", m.Severity)
-		v.fact("Started", timeText(m.Started))
-		v.fact("Ended", timeText(m.At))
+		v.fact("Started", timeText(m.Started, m.Zone))
+		v.fact("Ended", timeText(m.At, m.Zone))
 		return v
+	}
+	if m.AckURL != "" {
+		v.Links = append(v.Links, Link{"Acknowledge", m.AckURL})
 	}
 	v.Lead, _ = Preceded(m)
 	v.Changes = m.Changes
 	v.More = m.More
+	if len(m.Digest) > 0 {
+		v.Lead = "Alerts:"
+		v.Changes = m.Digest
+		v.More = m.DigestMore
+		v.Links[0].Label = "View alerts"
+		return v
+	}
 	v.fact("What", m.Title)
 	v.fact("Property", m.Property)
 	v.fact("Severity", m.Severity)
@@ -85,9 +95,9 @@ func ViewOf(m *Message) View {
 		if by {
 			name = "Began by"
 		}
-		v.fact(name, timeText(at))
+		v.fact(name, timeText(at, m.Zone))
 	}
-	v.fact("Alert started", timeText(m.At))
+	v.fact("Alert started", timeText(m.At, m.Zone))
 	return v
 }
 
@@ -130,12 +140,15 @@ func Fit(v View, most int, write func(View) ([]byte, error)) (body []byte, err e
 	return body, nil
 }
 
-// timeText is a time for people, with its zone; "" for the zero time.
-func timeText(t time.Time) string {
+// timeText is a time for people, with its zone; "" for the zero time. Without a zone it is UTC.
+func timeText(t time.Time, zone *time.Location) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format("2 January 2006, 15:04:05") + " UTC"
+	if zone == nil {
+		zone = time.UTC
+	}
+	return t.In(zone).Format("2 January 2006, 15:04:05 MST")
 }
 
 // Cut returns a text of at most a number of characters, which ends with … when it was

@@ -1,8 +1,10 @@
 package notify
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -32,6 +34,20 @@ func TestTextsAreCutBetweenCharacters(t *testing.T) {
 		got := CutWith("a&b&c&d&e&f&g", most, escape)
 		if units(got) > most || strings.Count(got, "&") != strings.Count(got, "&amp;") {
 			t.Errorf("%d: %q", most, got)
+		}
+	}
+}
+
+func TestTimesOfAMessageAreInTheZoneOfTheAccount(t *testing.T) {
+	m := &Message{Event: "notice", At: time.Date(2026, 11, 22, 23, 30, 0, 0, time.UTC)}
+	for zone, want := range map[*time.Location]string{
+		nil:                               "22 November 2026, 23:30:00 UTC",
+		time.FixedZone("CET", 60*60):      "23 November 2026, 00:30:00 CET",
+		time.FixedZone("", -3*60*60-1800): "22 November 2026, 20:00:00 -0330",
+	} {
+		m.Zone = zone
+		if facts := ViewOf(m).Facts; !slices.Contains(facts, Fact{"Alert started", want}) {
+			t.Errorf("%v: %v", zone, facts)
 		}
 	}
 }

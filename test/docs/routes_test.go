@@ -13,6 +13,7 @@ import (
 var pages = []string{
 	"/sign-in",
 	"/confirm-address",
+	"/acknowledge",
 	"/docs",
 	"/llms.txt",
 	"/openapi.json",

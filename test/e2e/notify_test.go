@@ -38,12 +38,20 @@ func notificationsOf(t *testing.T, a testAccount, objects map[string]string) {
 		"routing_key": strings.Repeat("k", 32),
 		"url":         receiver.URL,
 	})
+	objects["connect_id"] = create("/destinations/pagerduty/connect", nil)
 	objects["policy_id"] = create("/policies", map[string]any{
 		"name":       "policy",
 		"enabled":    true,
 		"alert_type": kind,
 		"mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": objects["webhook_id"]}}},
 	})
+	silences := a.server.Call(t, a.Token, "POST", base+"/silences", []any{map[string]any{
+		"alert_type": kind, "start_time": "2026-11-01T00:00:00Z", "end_time": time.Now().Add(time.Hour).UTC(),
+	}})
+	if !silences.Success {
+		t.Fatalf("status %d: %.500s", silences.Status, silences.Body)
+	}
+	objects["silence_id"] = live.Decode[[]struct{ ID string }](t, silences.Result)[0].ID
 	objects["alert_id"] = "foreign.alert.1"
 	if answer := a.server.Call(t, a.Token, "POST", base+
 		"/alerts", map[string]any{"id": objects["alert_id"], "alert_type": kind, "event": "start"}); !answer.Success {

@@ -204,6 +204,7 @@ func (i *installation) fill() {
 	ana.Get(base) // shows the message about it, which would be on the first page of the walk
 	i.later(time.Minute)
 	i.requests()
+	i.corrections()
 	i.later(0)
 	for _, account := range []string{i.full, i.bare} { // before the first page that asks for a signature
 		i.send("GET", "/accounts/"+account+"/audit/log/checkpoint", "", nil)
@@ -364,6 +365,24 @@ func (i *installation) requests() {
 		return json.Unmarshal(i.read(base+"/alerting/v3/alerts?state=firing"), &list) == nil && len(list) > 1
 	})
 	i.settle()
+}
+
+// corrections are one that waits for a second member, and one that is active.
+func (i *installation) corrections() {
+	base := "/accounts/" + i.full
+	i.create(base+"/slo_corrections", object{
+		"zone":   i.made.zones[0],
+		"reason": "Upgrade of the database",
+		"from":   now.Add(24 * time.Hour),
+		"to":     now.Add(32 * time.Hour),
+	})
+	i.create(base+"/slo_corrections", object{
+		"zone":   i.made.zones[1],
+		"kind":   "incident",
+		"reason": "The load test of a partner",
+		"from":   now.Add(-2 * time.Hour),
+		"to":     now.Add(-time.Hour),
+	})
 }
 
 // notifications has destinations of which one accepts, one rejects.

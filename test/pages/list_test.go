@@ -33,6 +33,7 @@ var unlinked = map[string]string{
 
 	"/sign-out":        "is shown to who opens the form's address",
 	"/confirm-address": "is opened by a link in a mail",
+	"/acknowledge":     "is opened by a link in a message",
 	"/invitations":     "is opened by who has invitations",
 	"/assets/":         "files",
 	"/openapi.json":    "a file",

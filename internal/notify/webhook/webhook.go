@@ -33,7 +33,7 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 
 // Traits describe the channel.
 func (*Channel) Traits() notify.Traits {
-	return notify.Traits{Type: notify.TypeGeneric, Title: "Webhook", Check: check}
+	return notify.Traits{Type: notify.TypeGeneric, Title: "Webhook", Program: true, Check: check}
 }
 
 // check reads the template of the body.

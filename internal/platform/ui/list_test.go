@@ -115,6 +115,33 @@ func TestColumnsAndDensityAreThereBeforeThePageIsPainted(t *testing.T) {
 		document.querySelector("tbody tr").offsetHeight < 32`)
 }
 
+func TestTimesAreInTheZoneOfTheAccountUntilAPersonChoosesAnother(t *testing.T) {
+	ctx := browser(t)
+	s := gallery(t)
+	openPath(t, ctx, s.URL+"/list?since=2026-03-28T23:30:00Z&before=2026-10-20T00:00:00Z", "light", 1400)
+	// The clock in Berlin went forward at 2026-03-29 02:00.
+	fields := func() string {
+		return evaluate(t, ctx, `(() => { const f = document.querySelector("[data-range]").elements;
+			return f.since.value + " to " + f.before.value; })()`)
+	}
+	evaluate(t, ctx, `(document.documentElement.dataset.timeZone = "Europe/Berlin",
+		document.querySelector("[data-zone-choice=account]").click(), "")`)
+	until(t, ctx, `!document.querySelector("[data-zone-choice=account]").hidden &&
+		document.querySelector("[data-zone-choice=account]").getAttribute("aria-pressed") === "true"`)
+	evaluate(t, ctx, `(() => {
+		const f = document.querySelector("[data-range]").elements;
+		f.since.value = "2026-03-29 00:30"; f.before.value = "2026-03-29 03:30:00"; return ""; })()`)
+	evaluate(t, ctx, `(document.querySelector("[data-zone-choice=utc]").click(), "")`)
+	if got := fields(); got != "2026-03-28 23:30:00 to 2026-03-29 01:30:00" {
+		t.Errorf("times in Berlin are %s in UTC", got)
+	}
+	evaluate(t, ctx, `(document.querySelector("[data-zone-choice=account]").click(), "")`)
+	if got := fields(); got != "2026-03-29 00:30:00 to 2026-03-29 03:30:00" {
+		t.Errorf("and back: %s", got)
+	}
+	until(t, ctx, `[...document.querySelectorAll("[data-zone]")].every((n) => n.textContent === "Times in Europe/Berlin")`)
+}
+
 func TestTheCalendarFillsTheRangeInTheChosenZone(t *testing.T) {
 	ctx := browser(t)
 	s := gallery(t)

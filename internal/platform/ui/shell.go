@@ -31,22 +31,23 @@ const (
 
 // Shell is the frame of a page.
 type Shell struct {
-	Title   string // in the tab, before "Belfry"
-	Face    Face
-	Account Account
-	User    User
-	Nav     []NavItem
-	Home    string   // where the mark leads: the overview of the account, or the console
-	Docs    string   // path of the documentation; "" = no link
-	Find    Find     // the search; zero = none
-	Bell    Bell     // the news of the visitor; zero = none
-	Firing  int      // alerts that fire in the account, in front of the tab's title
-	Other   Link     // the way to the other face, if this user has one
-	Flash   *Flash   // shown once, after a redirect
-	Modules []string // assets to load as modules after Belfry's own
-	Status  int      // HTTP status; 0 is 200
-	Looking Looking  // an operator in a customer's account
-	Framed  bool     // shown inside a customer portal: no sidebar
+	Title    string // in the tab, before "Belfry"
+	Face     Face
+	Account  Account
+	User     User
+	Nav      []NavItem
+	Home     string   // where the mark leads: the overview of the account, or the console
+	Docs     string   // path of the documentation; "" = no link
+	Find     Find     // the search; zero = none
+	Bell     Bell     // the news of the visitor; zero = none
+	Firing   int      // alerts that fire in the account, in front of the tab's title
+	Other    Link     // the way to the other face, if this user has one
+	Flash    *Flash   // shown once, after a redirect
+	Modules  []string // assets to load as modules after Belfry's own
+	Status   int      // HTTP status; 0 is 200
+	TimeZone string   // IANA name of the account's zone; "" = times are in that of the browser
+	Looking  Looking  // an operator in a customer's account
+	Framed   bool     // shown inside a customer portal: no sidebar
 }
 
 // Find holds the paths of the search and of the command palette.

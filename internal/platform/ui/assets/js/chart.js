@@ -3,7 +3,7 @@
 // page, so a chart follows the theme.
 import { band, gutter, marks, write } from "./chartmarks.js";
 import { join, leave, selected, setZoom, show } from "./chartzoom.js";
-import { clock, inUTC, shortDay, wall } from "./time.js";
+import { clock, shortDay, wall, zoneChoice, zoneName } from "./time.js";
 
 const library = new URL("../third_party/uplot.js", import.meta.url);
 let loading;
@@ -91,7 +91,7 @@ function draw(uPlot, state) {
     width: plot.clientWidth,
     height: data.small ? 120 : narrow ? 210 : 240,
     padding: [() => (data.marks?.length ? band + 6 : 10), (u) => gutter(data, u.width), 0, 0],
-    tzDate: inUTC() ? (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC") : undefined,
+    tzDate: zoneChoice() === "local" ? undefined : (at) => uPlot.tzDate(new Date(at * 1000), zoneName()),
     cursor: {
       points: { size: 6 },
       drag: { x: true, y: false, setScale: false },

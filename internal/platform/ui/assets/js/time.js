@@ -1,31 +1,71 @@
-// Times in the zone that the viewer has chosen: the browser's, or UTC. The server
-// writes UTC; the title keeps it.
+// Times in the zone that the viewer has chosen: the browser's, or UTC. Without a
+// choice it is the account's zone (data-time-zone of the page), and the browser's
+// where the account has none. The server writes UTC; the title keeps it.
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const two = (n) => String(n).padStart(2, "0");
 const key = "belfry-zone";
 
-export function inUTC() {
+// zoneChoice is "utc", "local" or "account" (the default where the account has a zone).
+export function zoneChoice() {
+  const fallback = accountZone() ? "account" : "local";
   try {
-    return localStorage.getItem(key) === "utc";
+    const chosen = localStorage.getItem(key);
+    return chosen === "utc" || chosen === "local" ? chosen : fallback;
   } catch {
-    return false; // a frame without storage
+    return fallback; // a frame without storage
   }
 }
 
 export function setZone(zone) {
   try {
-    if (zone === "utc") localStorage.setItem(key, zone);
+    if (zone === "utc" || zone === "local") localStorage.setItem(key, zone);
     else localStorage.removeItem(key);
   } catch { /* a frame without storage: the choice is lost */ }
   document.dispatchEvent(new CustomEvent("belfry:zone"));
 }
 
-export const zoneName = () => (inUTC() ? "UTC" : Intl.DateTimeFormat().resolvedOptions().timeZone);
+// format writes the parts of a time in the account's zone; null where the browser does not know the zone.
+const formats = {};
+function format(zone) {
+  try {
+    return (formats[zone] ??= new Intl.DateTimeFormat("en-US", {
+      timeZone: zone, hourCycle: "h23", year: "numeric", month: "numeric", day: "numeric",
+      hour: "numeric", minute: "numeric", second: "numeric",
+    }));
+  } catch {
+    return null;
+  }
+}
+
+function accountZone() {
+  const zone = document.documentElement.dataset.timeZone;
+  return zone && format(zone) ? zone : "";
+}
+
+const browserZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+export const zoneName = () => ({ utc: "UTC", account: accountZone(), local: browserZone() })[zoneChoice()];
 
 // wall is a date whose UTC parts are those of the clock on the viewer's wall;
-// moment is its inverse.
-export const wall = (d) => (inUTC() ? d : new Date(d.getTime() - d.getTimezoneOffset() * 60_000));
-export const fromWall = (...parts) => (inUTC() ? new Date(Date.UTC(...parts)) : new Date(...parts));
+// fromWall is its inverse.
+export function wall(d) {
+  const choice = zoneChoice();
+  if (choice === "utc" || Number.isNaN(d.getTime())) return d;
+  if (choice === "local") return new Date(d.getTime() - d.getTimezoneOffset() * 60_000);
+  const p = {};
+  for (const { type, value } of format(accountZone()).formatToParts(d)) p[type] = Number(value);
+  return new Date(Date.UTC(p.year, p.month - 1, p.day, p.hour, p.minute, p.second));
+}
+
+export function fromWall(...parts) {
+  const choice = zoneChoice();
+  if (choice === "local") return new Date(...parts);
+  const at = Date.UTC(...parts);
+  if (choice === "utc") return new Date(at);
+  // The offset at the result may differ from that at the first guess, where the clock changes.
+  const guess = at - (wall(new Date(at)) - at);
+  return new Date(at - (wall(new Date(guess)) - guess));
+}
 
 export const clock = (d) => { const w = wall(d); return `${two(w.getUTCHours())}:${two(w.getUTCMinutes())}:${two(w.getUTCSeconds())}`; };
 export const day = (d) => { const w = wall(d); return `${w.getUTCDate()} ${months[w.getUTCMonth()]} ${w.getUTCFullYear()}`; };
@@ -53,11 +93,24 @@ function show(element) {
   if (form && !Number.isNaN(at.getTime())) element.textContent = form(at);
 }
 
+// pressed shows which zone is chosen.
+function pressed(root) {
+  for (const button of root.querySelectorAll("[data-zone-choice]")) {
+    if (button.dataset.zoneChoice === "account") button.hidden = !accountZone();
+    button.setAttribute("aria-pressed", String(button.dataset.zoneChoice === zoneChoice()));
+  }
+}
+
 export function localTimes(root) {
+  pressed(root);
   for (const note of root.querySelectorAll("[data-zone]")) note.textContent = `Times in ${zoneName()}`;
   for (const element of root.querySelectorAll("time[data-local]")) show(element);
 }
 
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-zone-choice]");
+  if (button) setZone(button.dataset.zoneChoice);
+});
 document.addEventListener("belfry:zone", () => localTimes(document));
 setInterval(() => {
   if (document.hidden) return;
