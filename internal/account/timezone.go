@@ -105,3 +105,6 @@ func timeZonePicker(chosen, fault string, now time.Time) ui.Picker {
 	}
 	return p
 }
+
+// ValidTimeZone reports whether a name is UTC or one of the IANA database; "" is the zone of the account.
+func ValidTimeZone(name string) bool { return checkTimeZone(name) == nil }

@@ -70,6 +70,7 @@ func (r *recorder) callEverything() {
 	r.callAudit(s)
 	r.callObjectives(s)
 	r.callNotifications(s, receiver.URL)
+	r.callIncidents(s, receiver.URL)
 	r.callJobs(s)
 	r.callEnds(s)
 }
@@ -388,7 +389,7 @@ func (r *recorder) callObjectives(s *story) {
 			}}},
 		}}}},
 	}}}})
-	r.do("send-prometheus-metrics", input{path: one, kind: "application/x-protobuf", text: "\x00"}) // no series
+	r.do("send-prometheus-metrics", input{path: one, kind: "application/x-protobuf", text: noSeries})
 	poll.Until(r.t, "the objective burns", func() bool {
 		var list []json.RawMessage
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)
@@ -458,3 +459,6 @@ func (r *recorder) callTrafficRules(s *story, log string) {
 	}})
 	r.do("get-counting-rules", input{path: one, query: url.Values{"zone": {"checkout.shop.example"}}})
 }
+
+// noSeries is a request of remote write without series that can be printed: snappy of fields that no version knows.
+const noSeries = " |yA requesyt of remyote writ}e..."

@@ -42,13 +42,16 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 		"body_template": `{"title": "{{headline}}", "failed": {{data.failed}}}`,
 		"alert_type":    "shop_payment_provider_down",
 	}})
+	connection := r.id(r.do("begin-pagerduty-connection", input{path: one}))
 	service := object{
+		"connect_id":  connection,
 		"name":        "Payments",
 		"routing_key": "R0123456789ABCDEFGHIJKLMNOPQRSTU",
 		"url":         receiver + "/v2/enqueue",
 	}
 	connected := r.id(r.do("create-pagerduty-service", input{path: one, body: service}))
 	r.do("list-pagerduty-services", input{path: one})
+	r.do("list-connected-pagerduty-services", input{path: []string{s.account, connection}})
 	r.do("send-pagerduty-test", input{path: []string{s.account, connected}})
 	r.do("delete-pagerduty-service", input{path: []string{s.account, connected}})
 	r.do("delete-pagerduty-services", input{path: one})
@@ -69,11 +72,13 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("get-policy", input{path: path})
 	r.do("send-policy-test-messages", input{path: path})
 	r.do("send-alerts", input{path: one, body: paymentAlert("cardpay-3", "start")})
+	r.callOnRamps(one)
 	notice := paymentAlert("cardpay-notice-1", "notice")
 	notice["account_id"], notice["correlation_id"] = "ext:acme", "cardpay-notice-1"
 	r.do("send-alerts-of-many-accounts", input{token: s.teamToken, body: []object{notice}})
 	r.do("preview-policy", input{path: one, body: policy})
 	r.callAlerts(s)
+	r.callSilences(s)
 	webhook := object{
 		"since":       time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05Z"),
 		"only_failed": false,
@@ -82,6 +87,28 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("replay-webhook", input{path: hook, body: webhook})
 	r.do("get-webhook-statistics", input{path: hook})
 	r.do("search-account", input{path: one, query: url.Values{"q": {"pay"}, "limit": {"2"}}})
+}
+
+// callSilences silences alerts during a deployment.
+func (r *recorder) callSilences(s *story) {
+	one := []string{s.account}
+	at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format("2006-01-02T15:04:05Z") }
+	var made []struct{ ID string }
+	created := r.do("create-silences", input{path: one, body: []object{{
+		"alert_type": "shop_payment_provider_down",
+		"filters":    object{"zones": []string{s.zone}},
+		"reason":     "Deployment of the checkout",
+		"start_time": at(0),
+		"end_time":   at(2 * time.Hour),
+	}}})
+	if err := json.Unmarshal(created, &made); err != nil || len(made) != 1 {
+		r.t.Fatalf("%v: %s", err, created)
+	}
+	r.do("list-silences", input{path: one})
+	r.do("update-silences", input{path: one, body: []object{{"id": made[0].ID, "end_time": at(3 * time.Hour)}}})
+	path := []string{s.account, made[0].ID}
+	r.do("get-silence", input{path: path})
+	r.do("delete-silence", input{path: path})
 }
 
 // callAlerts follows an alert to its deliveries.
@@ -158,4 +185,58 @@ func (r *recorder) callOwnership() {
 	r.do("transfer-ownership", input{client: ines, path: []string{account}, body: object{"member_id": next}})
 	r.do("close-account", input{path: []string{account}, body: object{"name": "Globex"}})
 	r.do("reopen-account", input{path: []string{account}})
+}
+
+// callOnRamps sends alerts in the formats of other systems.
+func (r *recorder) callOnRamps(one []string) {
+	alert := func(name, status string) object {
+		return object{
+			"status":       status,
+			"labels":       object{"alertname": name, "severity": "warning", "instance": "checkout.shop.example:9090"},
+			"annotations":  object{"summary": "Requests of checkout take longer than 500 ms"},
+			"startsAt":     "2026-11-28T10:00:00Z",
+			"generatorURL": "https://prometheus.example/graph?g0.expr=latency",
+		}
+	}
+	posted := alert("HighLatency", "firing")
+	delete(posted, "status")
+	posted["endsAt"] = "2126-11-28T10:04:00Z"
+	r.do("post-prometheus-alerts", input{path: one, body: []object{posted}})
+	hook := object{
+		"version":  "4",
+		"groupKey": `{}:{alertname="DiskFull"}`,
+		"status":   "firing",
+		"receiver": "belfry",
+		"alerts":   []object{alert("DiskFull", "firing")},
+	}
+	r.do("receive-alertmanager-webhook", input{path: one, body: hook})
+	folder := alert("QueueLong", "firing")
+	folder["values"] = object{"A": 91.4}
+	hook["alerts"] = []object{folder}
+	r.call("POST", "/accounts/"+one[0]+"/alerting/v3/policies", object{
+		"name":       "Grafana to Kim",
+		"enabled":    true,
+		"alert_type": "grafana_alert",
+		"mechanisms": object{"inbox": []object{{"id": "user:kim"}}},
+	})
+	r.do("receive-grafana-webhook", input{path: one, body: hook})
+	r.callInbox(one)
+}
+
+// callInbox reads the inbox of a user and acts on it.
+func (r *recorder) callInbox(one []string) {
+	of := url.Values{"member": {"user:kim"}}
+	var list []struct{ ID string }
+	poll.Until(r.t, "the alert is in the inbox", func() bool {
+		err := json.Unmarshal(r.do("list-inbox", input{path: one, query: of}), &list)
+		return err == nil && len(list) == 1
+	})
+	r.do("count-unread-inbox", input{path: one, query: of})
+	r.do("stream-inbox", input{path: one, query: url.Values{"member": {"user:kim"}, "last_event_id": {"0"}}})
+	entry := append([]string{one[0]}, list[0].ID)
+	r.do("read-inbox-entry", input{path: entry, query: of, body: object{"read": true}})
+	until := time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05Z")
+	r.do("snooze-inbox-entry", input{path: entry, query: of, body: object{"until": until}})
+	r.do("archive-inbox-entry", input{path: entry, query: of, body: object{"archived": true}})
+	r.do("read-inbox", input{path: one, query: of})
 }

@@ -22,6 +22,9 @@ func (n *Feature) named(ctx context.Context, accountID, alertID string) (a Alert
 	return a, cut(a.subjectTitle(kind), 200), err
 }
 
+// byName is a principal for people.
+func byName(by *web.Principal) string { return cut(cmp.Or(by.Name, by.Email, by.ID), 200) }
+
 // Ack records who takes care of an alert. The first acknowledgement stays.
 func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID string) (Alert, error) {
 	a, name, err := n.named(ctx, accountID, alertID)
@@ -36,7 +39,7 @@ func (n *Feature) Ack(ctx context.Context, by *web.Principal, accountID, alertID
 			return nil
 		}
 		a.AckedAt = moment(n.Now())
-		a.AckedBy = cut(cmp.Or(by.Name, by.Email, by.ID), 200)
+		a.AckedBy = byName(by)
 		_, err = tx.Exec(ctx, `UPDATE alert SET acked_at = $2, acked_by = $3 WHERE alert_key = $1`,
 			a.key, micros(a.AckedAt), a.AckedBy)
 		if err != nil {

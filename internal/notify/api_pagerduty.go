@@ -12,7 +12,19 @@ import (
 type PagerDutyCreate struct {
 	Name       string `json:"name" minLength:"1" maxLength:"255"`
 	RoutingKey string `json:"routing_key" maxLength:"100" doc:"Integration key of an integration \"Events API v2\" of the service; never returned"`
+	ConnectID  string `json:"connect_id,omitempty" maxLength:"64" doc:"Of destinations/pagerduty/connect, which then lists the service"`
 	URL        string `json:"url,omitempty" maxLength:"2048" doc:"Of another region, such as https://events.eu.pagerduty.com/v2/enqueue, or of a compatible receiver"`
+}
+
+// PagerDutyConnection begins to connect services.
+type PagerDutyConnection struct {
+	ID  string `json:"id" doc:"destinations/pagerduty/connect/{id} lists the services that were connected under it"`
+	URL string `json:"url" doc:"Of the page on which a member enters the routing key of a service"`
+}
+
+// PagerDutyConnectPath names a connection in a path.
+type PagerDutyConnectPath struct {
+	ConnectID string `path:"connect_id" maxLength:"64"`
 }
 
 type pagerDutyIn struct {
@@ -47,6 +59,28 @@ func (n *Feature) registerPagerDuty(api *web.API) {
 			"service cannot be changed: PagerDuty joins the start and the end of an alert only under one key.",
 	}, func(ctx context.Context, in *pagerDutyIn) (PagerDutyService, error) {
 		return n.CreatePagerDuty(ctx, web.CurrentPrincipal(ctx), web.Account(ctx).ID, in.Body)
+	})
+	web.Post(api, web.Op{
+		Path:       base + "/connect",
+		ID:         "begin-pagerduty-connection",
+		Tag:        tag,
+		Summary:    "Begin to connect PagerDuty services",
+		Permission: account.NotificationsWrite,
+		Description: "For setups in which another person has the routing keys: open url with that person, " +
+			"then read connect/{id}.",
+	}, func(ctx context.Context, _ *struct{}) (PagerDutyConnection, error) {
+		connectID := n.ids.next(n.Now())
+		return PagerDutyConnection{connectID, n.URL + pagerDutyFormPath(web.Account(ctx).ID, connectID)}, nil
+	})
+	web.Get(api, web.Op{
+		Path:        base + "/connect/{connect_id}",
+		ID:          "list-connected-pagerduty-services",
+		Tag:         tag,
+		Summary:     "List the PagerDuty services that were connected",
+		Permission:  account.NotificationsRead,
+		Description: "None until the form of the connection was sent.",
+	}, func(ctx context.Context, in *PagerDutyConnectPath) ([]PagerDutyService, error) {
+		return n.connectedPagerDuty(ctx, web.Account(ctx).ID, in.ConnectID)
 	})
 	web.Delete(api, web.Op{
 		Path:       base,

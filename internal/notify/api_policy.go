@@ -18,6 +18,10 @@ type PolicyCreate struct {
 	AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20" doc:"At most one notification about the same subject in this time: 30m, 4h, 1d; no limit when left out"`
 	Filters       map[string][]string `json:"filters,omitempty" doc:"Every key also exists as <key>.not"`
 	Mechanisms    Mechanisms          `json:"mechanisms"`
+	MinSeverity   string              `json:"min_severity,omitempty" maxLength:"64" doc:"The mildest severity that is sent"`
+	Schedule      *Schedule           `json:"schedule,omitempty"`
+	Digest        *Digest             `json:"digest,omitempty"`
+	Escalation    []EscalationStep    `json:"escalation,omitempty" maxItems:"5"`
 }
 
 type policyIn struct {
@@ -33,6 +37,10 @@ type PolicyUpdate struct {
 	AlertInterval *string              `json:"alert_interval,omitempty" maxLength:"20"`
 	Filters       *map[string][]string `json:"filters,omitempty"`
 	Mechanisms    *Mechanisms          `json:"mechanisms,omitempty"`
+	MinSeverity   *string              `json:"min_severity,omitempty" maxLength:"64"`
+	Schedule      *Schedule            `json:"schedule,omitempty" doc:"One with no hours and no outside removes it"`
+	Digest        *Digest              `json:"digest,omitempty" doc:"An empty object removes it"`
+	Escalation    *[]EscalationStep    `json:"escalation,omitempty" maxItems:"5"`
 }
 
 type policyPut struct {
@@ -50,6 +58,10 @@ type PolicyDraft struct {
 	AlertInterval string              `json:"alert_interval,omitempty" maxLength:"20"`
 	Filters       map[string][]string `json:"filters,omitempty"`
 	Mechanisms    Mechanisms          `json:"mechanisms,omitzero"`
+	MinSeverity   string              `json:"min_severity,omitempty" maxLength:"64"`
+	Schedule      *Schedule           `json:"schedule,omitempty"`
+	Digest        *Digest             `json:"digest,omitempty"`
+	Escalation    []EscalationStep    `json:"escalation,omitempty" maxItems:"5"`
 }
 
 type policyDraft struct {
@@ -70,6 +82,10 @@ func (b *PolicyCreate) policy() Policy {
 		AlertInterval: b.AlertInterval,
 		Filters:       b.Filters,
 		Mechanisms:    b.Mechanisms,
+		MinSeverity:   b.MinSeverity,
+		Schedule:      b.Schedule,
+		Digest:        b.Digest,
+		Escalation:    b.Escalation,
 	}
 }
 
@@ -110,6 +126,10 @@ func (n *Feature) registerPolicies(api *web.API) {
 			AlertInterval: b.AlertInterval,
 			Filters:       b.Filters,
 			Mechanisms:    b.Mechanisms,
+			MinSeverity:   b.MinSeverity,
+			Schedule:      b.Schedule,
+			Digest:        b.Digest,
+			Escalation:    b.Escalation,
 		})
 	})
 	web.Get(api, web.Op{
@@ -139,6 +159,14 @@ func (n *Feature) registerPolicies(api *web.API) {
 			setIfGiven(&p.AlertInterval, b.AlertInterval)
 			setIfGiven(&p.Filters, b.Filters)
 			setIfGiven(&p.Mechanisms, b.Mechanisms)
+			setIfGiven(&p.MinSeverity, b.MinSeverity)
+			setIfGiven(&p.Escalation, b.Escalation)
+			if b.Schedule != nil {
+				p.Schedule = b.Schedule
+			}
+			if b.Digest != nil {
+				p.Digest = b.Digest
+			}
 		})
 		return Identified{p.ID}, err
 	})
@@ -187,7 +215,7 @@ type Sent struct {
 	AlertBody     string   `json:"alert_body"`
 	Description   string   `json:"description"`
 	Mechanism     string   `json:"mechanism"`
-	MechanismType string   `json:"mechanism_type" enum:"email,pagerduty,webhook"`
+	MechanismType string   `json:"mechanism_type" enum:"email,pagerduty,webhook,inbox"`
 	PolicyID      string   `json:"policy_id"`
 	Sent          web.Time `json:"sent"`
 	State         string   `json:"state"`

@@ -2,11 +2,13 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/event"
@@ -27,7 +29,12 @@ type Channel interface {
 type Traits struct {
 	Type  string        // of its destinations, such as slack
 	Title string        // for people: "Slack"
-	Rate  delivery.Rate // of one destination; the zero value is unlimited
+	Rate  delivery.Rate // of one destination, or of one RateKey; the zero value is unlimited
+	// RateKey names what the rate is counted for, by the address of a destination; nil = the destination.
+	RateKey func(address string) string
+	// Program says that the receiver is a program that counts incidents: it gets every START and END in order.
+	// Persons and pagers are spared a pair of which they have seen nothing (see supersede).
+	Program bool
 	// Answers are the responses that this receiver gives another meaning than the
 	// table of delivery.Judge does.
 	Answers []Answer
@@ -80,8 +87,11 @@ type Message struct {
 	Summary     string         // one sentence
 	Data        json.RawMessage
 	Changes     []Change
-	More        int    // changes that are not listed
-	URL         string // of the alert's page
+	More        int      // changes that are not listed
+	Digest      []Change // of a digest: its alerts, as they are now
+	DigestMore  int      // alerts that are not listed
+	URL         string   // of the alert's page
+	AckURL      string   // with which the recipient acknowledges the alert; "" = the message has no such link
 
 	root rootSummary // the alert that opened the incident
 }
@@ -106,7 +116,7 @@ func (n *Feature) channelOf(kind, destinationType string) Channel {
 }
 
 // kindTypes are the types of destinations that every kind has.
-var kindTypes = map[string]string{KindWebhook: TypeGeneric, KindEmail: KindEmail, KindPagerDuty: KindPagerDuty}
+var kindTypes = map[string]string{KindWebhook: TypeGeneric, KindEmail: KindEmail, KindPagerDuty: KindPagerDuty, KindInbox: KindInbox}
 
 // Answer gives a response of one receiver the meaning of another status in the table
 // of delivery.Judge: a receiver may answer 200 to a message that it refuses, or 404
@@ -177,8 +187,44 @@ const longestRest = time.Hour
 
 // rate is the rate of a destination's channel. It is the engine's Rate.
 func (n *Feature) rate(it *delivery.Item) (key string, rate delivery.Rate) {
-	if c := n.channelOf(it.Kind, outgoingOf(it).Type); c != nil {
-		rate = c.Traits().Rate
+	c := n.channelOf(it.Kind, outgoingOf(it).Type)
+	if c == nil {
+		return it.Destination, rate
 	}
-	return it.Destination, rate
+	t := c.Traits()
+	if t.RateKey == nil {
+		return it.Destination, t.Rate
+	}
+	return n.rateKeys.of(it.Destination), t.Rate
+}
+
+// rateKeys are the keys of destinations whose rate is counted for several of them together, such as the webhooks of
+// one space. The address of a destination is known once its first message was composed: until then it is counted
+// alone.
+type rateKeys struct {
+	mu   sync.Mutex        // guards keys
+	keys map[string]string // by destination
+}
+
+func (r *rateKeys) of(destinationID string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return cmp.Or(r.keys[destinationID], destinationID)
+}
+
+// learn notes the key of a destination whose settings were read.
+func (r *rateKeys) learn(d *Destination, c Channel) {
+	if c == nil {
+		return
+	}
+	of := c.Traits().RateKey
+	if of == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.keys == nil || len(r.keys) > mostCached {
+		r.keys = map[string]string{}
+	}
+	r.keys[d.ID] = of(d.address())
 }

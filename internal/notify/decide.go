@@ -20,8 +20,8 @@ func (s *storing) evaluatePolicies(ctx context.Context, p *prepared, e *entry, n
 		return nil
 	}
 	once := notified == nil // the decision depends on nothing but the attributes
-	for i := range s.policies[p.alert.Account] {
-		policy := &s.policies[p.alert.Account][i]
+	for i := range s.policies[p.alert.Account].list {
+		policy := &s.policies[p.alert.Account].list[i]
 		if policy.AlertType != p.alert.Type || notified[policy.ID] {
 			continue
 		}
@@ -112,19 +112,40 @@ func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, att
 			return c, nil, err
 		}
 	}
-	matched, why, hold := evaluate(policy, attr, last, p.at)
-	c = PolicyResult{PolicyID: policy.ID, Policy: policy.Name, Matched: matched, Why: why}
-	if !matched {
+	c = PolicyResult{PolicyID: policy.ID, Policy: policy.Name}
+	var hold time.Time
+	c.Matched, c.Why, hold = evaluate(policy, attr, last, p.at)
+	refuse := func(why string) (PolicyResult, []sending, error) {
+		c.Matched = false
+		c.Why = why
 		return c, nil, nil
+	}
+	if !c.Matched {
+		return c, nil, nil
+	}
+	if silence, why := silencedBy(s.policies[p.alert.Account].silences, policy, attr, s.now); silence != "" {
+		c.SilencedBy = silence
+		return refuse(why)
+	}
+	until, dropped := policy.within(attr, latest(s.now, hold))
+	if dropped != "" {
+		return refuse(dropped)
+	}
+	if !until.IsZero() {
+		hold = until
+		c.Why = "its hours are " + policy.Schedule.words(policy.scheduleZone) + "; the message is held back until they begin"
+	}
+	if policy.Digest != nil {
+		due := policy.Digest.due(latest(s.now, hold), policy.digestZone)
+		c.Why = "it is collected for the message of " + formatTime(due)
+		return c, []sending{{policyID: policy.ID, digest: due}}, nil
 	}
 	targets, err := s.targets(ctx, policy)
 	if err != nil {
 		return c, nil, err
 	}
 	if len(targets) == 0 {
-		c.Matched = false
-		c.Why = "it has no destination"
-		return c, nil, nil
+		return refuse("it has no destination")
 	}
 	held := hold.After(s.now)
 	if policy.AlertInterval != "" && !held {
@@ -138,10 +159,15 @@ func (s *storing) consider(ctx context.Context, p *prepared, policy *Policy, att
 		x := sending{policyID: policy.ID, policy: policy.Name, target: t}
 		if held {
 			x.hold = hold
-			x.heldFor = attr.subject
 			x.why = "held back until " + formatTime(hold) + ": " + c.Why
 		}
+		if held && policy.AlertInterval != "" {
+			x.heldFor = attr.subject
+		}
 		sends = append(sends, x)
+	}
+	if len(policy.Escalation) > 0 && attr.lasts {
+		sends = append(sends, sending{policyID: policy.ID, steps: policy.dueSteps(latest(s.now, hold))})
 	}
 	return c, sends, nil
 }

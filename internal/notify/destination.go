@@ -53,6 +53,7 @@ type destinationSettings struct {
 	Type     string    `json:"type,omitempty"` // explicit; "" = derived from the URL
 	Body     string    `json:"body,omitempty"` // template
 	Fallback *Fallback `json:"fallback,omitempty"`
+	Connect  string    `json:"connect,omitempty"` // id under which a PagerDuty service was connected
 }
 
 // address is the URL, or the address of mail, to which messages are sent.
@@ -180,7 +181,7 @@ func (n *Feature) refuseUsed(ctx context.Context, tx *db.Tx, d *Destination) err
 		noun = "PagerDuty service"
 	}
 	for _, p := range policies {
-		if slices.Contains(p.Mechanisms.hooks(), Mechanism{d.ID}) {
+		if all := p.every(); slices.Contains(all.hooks(), Mechanism{d.ID}) {
 			return errs.New(errs.CodeStateConflict, "the policy %s sends to this %s; take it out of the policy first",
 				quoted(p.Name), noun)
 		}

@@ -14,6 +14,9 @@ const destinationTTL = 2 * time.Second
 func (n *Feature) settings(ctx context.Context, accountID, destinationID string) (*Destination, error) {
 	return n.destinationCache.Get(ctx, destinationID, func(ctx context.Context) (*Destination, error) {
 		d, err := n.destinationByID(ctx, accountID, destinationID)
+		if err == nil {
+			n.rateKeys.learn(&d, n.channelOf(d.Kind, d.Type))
+		}
 		return &d, err
 	})
 }

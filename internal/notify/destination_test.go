@@ -364,6 +364,25 @@ func TestATemplateWritesTheBody(t *testing.T) {
 	}
 }
 
+func TestPagerDutyServicesAreListedByTheirConnection(t *testing.T) {
+	w := newWorld(t, "", nil)
+	f := channeltest.New(t, "pagerduty")
+	var begun notify.PagerDutyConnection
+	w.must("POST", "/destinations/pagerduty/connect", nil, &begun)
+	var list []notify.PagerDutyService
+	w.must("GET", "/destinations/pagerduty/connect/"+begun.ID, nil, &list)
+	if len(list) != 0 || !strings.HasSuffix(begun.URL, "/notifications/pagerduty/new?connect="+begun.ID) {
+		t.Errorf("%+v %+v", begun, list)
+	}
+	w.must("POST", "/destinations/pagerduty", map[string]any{
+		"name": "on call", "routing_key": f.Secret, "url": f.Address(), "connect_id": begun.ID,
+	}, nil)
+	w.must("GET", "/destinations/pagerduty/connect/"+begun.ID, nil, &list)
+	if len(list) != 1 || list[0].Name != "on call" {
+		t.Errorf("%+v", list)
+	}
+}
+
 func TestPagerDutyServicesAreConnectedAndUsed(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		f := channeltest.New(t, "pagerduty")

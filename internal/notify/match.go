@@ -13,17 +13,21 @@ type PolicyResult struct {
 	Policy   string `json:"policy"` // its name then
 	Matched  bool   `json:"matched"`
 	Why      string `json:"why"`
+
+	SilencedBy string `json:"silenced_by,omitempty" doc:"Id of the silence because of which it sends nothing"`
 }
 
 // attributes are the parts of an alert that policies filter on.
 type attributes struct {
 	kind     string
 	severity string
-	zones    []Zone // all that the alert names; one that is not known has only a name
-	zoneRef  string // as the alert names it
-	filters  map[string][]string
-	subject  string // key of what the alert is about: the interval of a policy counts per subject
-	lasts    bool   // it goes on until its end: an interval delays it and does not drop it
+	// severities of the type, mild to severe.
+	severities []string
+	zones      []Zone // all that the alert names; one that is not known has only a name
+	zoneRef    string // as the alert names it
+	filters    map[string][]string
+	subject    string // key of what the alert is about: the interval of a policy counts per subject
+	lasts      bool   // it goes on until its end: an interval delays it and does not drop it
 }
 
 // The filter keys of every type, in addition to those that it declares.
@@ -103,21 +107,12 @@ func evaluate(p *Policy, s *attributes, notified, now time.Time) (matched bool, 
 	case !p.Enabled:
 		return no("it is disabled")
 	}
-	named := false // the policy chooses the alert's zone by name
-	for _, key := range sortedKeys(p.Filters) {
-		want := p.Filters[key]
-		base, not := strings.CutSuffix(key, notSuffix)
-		hit := s.among(base, want, p.zones)
-		switch {
-		case len(want) == 0:
-		case not && hit:
-			return no("its filter %s excludes %s", key, valuesOf(s, base))
-		case not:
-		case !hit:
-			return no("its filter %s has %s, and the alert %s", key, few(p.spoken(base, want)), having(s, base))
-		case base == zonesKey:
-			named = true
-		}
+	why, named := p.mismatch(s)
+	if why != "" {
+		return no("%s", why)
+	}
+	if p.tooMild(s) {
+		return no("its severity %s is below %s", s.severity, p.MinSeverity)
 	}
 	if names, trial := s.onTrial(); trial && !named {
 		if len(names) == 1 {
@@ -135,6 +130,27 @@ func evaluate(p *Policy, s *attributes, notified, now time.Time) (matched bool, 
 		return true, why + "; the message is held back until then, and sent if this still fires", hold
 	}
 	return true, "type and filters match", time.Time{}
+}
+
+// mismatch says which filter an alert does not match; "" = it matches all. named reports that the filters choose the
+// alert's zone by name.
+func (p *Policy) mismatch(s *attributes) (why string, named bool) {
+	for _, key := range sortedKeys(p.Filters) {
+		want := p.Filters[key]
+		base, not := strings.CutSuffix(key, notSuffix)
+		hit := s.among(base, want, p.zones)
+		switch {
+		case len(want) == 0:
+		case not && hit:
+			return fmt.Sprintf("its filter %s excludes %s", key, valuesOf(s, base)), false
+		case not:
+		case !hit:
+			return fmt.Sprintf("its filter %s has %s, and the alert %s", key, few(p.spoken(base, want)), having(s, base)), false
+		case base == zonesKey:
+			named = true
+		}
+	}
+	return "", named
 }
 
 // spoken are a filter's values for people: zones by their names.
@@ -165,6 +181,9 @@ func (p *Policy) unknownZones() (list []string) {
 }
 
 func valuesOf(s *attributes, key string) string {
+	if key == actorsKey && s.kind == TypeAuditEvent {
+		return "another actor" // the decision is kept when the actor is erased
+	}
 	if key == zonesKey && len(s.zones) > 0 {
 		return few(namesOf(s.zones))
 	}

@@ -17,10 +17,11 @@ import (
 type labels struct {
 	Event     event.AlertEvent `json:"event"`
 	PolicyID  string           `json:"policy_id,omitempty"`
-	Policy    string           `json:"policy,omitempty"`   // its name then
-	Mechanism string           `json:"mechanism"`          // the destination's name or address then
-	Type      string           `json:"type,omitempty"`     // the destination's type then
-	HeldFor   string           `json:"held_for,omitempty"` // the subject whose interval holds a start back
+	Policy    string           `json:"policy,omitempty"`    // its name then
+	Mechanism string           `json:"mechanism"`           // the destination's name or address then
+	Type      string           `json:"type,omitempty"`      // the destination's type then
+	HeldFor   string           `json:"held_for,omitempty"`  // the subject whose interval holds a start back
+	Escalated string           `json:"escalated,omitempty"` // the time without acknowledgement after which it is sent
 }
 
 func (l labels) encode() string {
@@ -35,6 +36,8 @@ func (l labels) encode() string {
 type outgoing struct {
 	labels
 	alert *prepared // just stored by this process; nil = in the database
+
+	unsettled bool // of an END: its START had not been delivered yet when alert was stored
 
 	// Of the newest attempt.
 	channel  Channel
@@ -81,6 +84,18 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
 		}
 	}
+	if it.Kind == KindInbox {
+		list, err := n.recipients(ctx, it.Tenant, d.URL)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(list) == 0 {
+			return nil, notSent("no member of the account has the inbox " + d.URL), nil
+		}
+	}
+	if verdict, err := n.endAfter(ctx, it); err != nil || verdict != nil {
+		return nil, verdict, err
+	}
 	if o.fallback, err = n.fallbackOf(ctx, it, d); err != nil {
 		return nil, nil, err
 	}
@@ -88,9 +103,16 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 	m.Zone = n.TimeZone(ctx, it.Tenant)
 	m.PolicyID = o.PolicyID
 	m.Policy = o.Policy
-	if it.Payload == "" {
+	digestID := digestOf(it)
+	switch {
+	case it.Payload == "":
 		n.fillTest(m)
-	} else if err := n.fill(ctx, m, it); err != nil {
+	case digestID != "":
+		err = n.fillDigest(ctx, m, digestID)
+	default:
+		err = n.fill(ctx, m, it)
+	}
+	if err != nil {
 		return nil, nil, err
 	}
 	m.sanitize()
@@ -174,6 +196,9 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 	m.Subject = subjectTitle(row.about, m.Title, row.root.summary)
 	m.URL = n.alertURL(it.Tenant, row.root.id)
 	m.root = row.root
+	if a.Event == event.AlertStart && !outgoingOf(it).channel.Traits().Program {
+		m.AckURL = n.ackURL(n.ackToken(it.Tenant, row.root.id, it.Destination))
+	}
 	if a.Event == event.AlertEnd {
 		m.Started = row.started
 		if a.Summary == "" {
@@ -194,7 +219,7 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 func (n *Feature) messageRow(ctx context.Context, it *delivery.Item, changes *foundChanges) (row alertRow, err error) {
 	p := outgoingOf(it).alert
 	known := p != nil && (p.root != nil && p.root.changes != nil && n.current(p.changesAsOf) ||
-		it.Payload == it.Subject && (n.Changes == nil || changes != nil))
+		it.Payload == it.Subject && (n.Changes == nil && p.changes == nil || changes != nil))
 	if known {
 		row = p.row()
 	} else if row, err = n.alertRow(ctx, it.Tenant, it.Payload); err != nil {

@@ -31,7 +31,11 @@ var flashes = page.Flashes{
 	"policies-changed": "Policies changed.",
 	"policies-deleted": "Policies deleted. Their past decisions stay with the alerts.",
 	"nothing-chosen":   "Nothing was selected.",
+	"inbox-changed":    "Inbox changed.",
+	"inbox-read":       "All entries are read.",
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
+	"silence-created":  "Alerts are silenced. They stay visible.",
+	"silence-ended":    "Silence ended. Alerts that still fire are sent.",
 	"tested":           "Test messages are being sent.",
 	"webhook-changed":  "Webhook saved.",
 	"webhook-receives": "Policies saved. They apply to the next alert.",
@@ -49,10 +53,13 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	p := &pages{n, set}
 	p.addAlerts()
 	p.addNotes()
+	p.addAcknowledge()
+	p.addSilences()
 	p.addPolicies()
 	p.addWebhooks()
 	p.addDeliveries()
 	p.addTypes()
+	p.addInbox()
 	return nil
 }
 

@@ -139,6 +139,9 @@ func (p *pages) alertHub(v *page.Visit, d *Decision, kind *AlertType, title stri
 			Label: "Send again…", Icon: "rotate-ccw", Href: href + "/replay", Key: "r",
 		})
 	}
+	if v.Can(account.NotificationsWrite) && d.State != stateEnded {
+		h.More = append(h.More, ui.Link{Label: "Silence…", Icon: "bell-off", Href: d.silenceHref()})
+	}
 	h.Properties = alertProperties(d, kind, h.Status, p.Feature.URL+href)
 	if d.Zone != nil && d.Zone.ID != "" && v.Can(account.AccountsRead) {
 		h.Properties[0].Properties[propertyOfAlert].Href = account.PropertiesPath(v.Account) + "/" + d.Zone.ID

@@ -56,6 +56,7 @@ func (n *Feature) CreatePagerDuty(
 		State:     delivery.DestinationOK,
 		account:   account,
 		secrets:   secrets{Shared: spec.RoutingKey},
+		settings:  destinationSettings{Connect: spec.ConnectID},
 		CreatedAt: moment(now),
 		Modified:  moment(now),
 		StateAt:   moment(now),
@@ -87,6 +88,23 @@ func (n *Feature) PagerDutyServices(ctx context.Context, account string) ([]Page
 		out[i] = pagerDutyOf(&list[i])
 	}
 	return out, err
+}
+
+// connectedPagerDuty are the services that were connected under an id.
+func (n *Feature) connectedPagerDuty(ctx context.Context, account, connectID string) ([]PagerDutyService, error) {
+	list, err := n.destinations(ctx, account, KindPagerDuty)
+	out := []PagerDutyService{}
+	for i := range list {
+		if connectID != "" && list[i].settings.Connect == connectID {
+			out = append(out, pagerDutyOf(&list[i]))
+		}
+	}
+	return out, err
+}
+
+// pagerDutyFormPath is the page with the form of a service.
+func pagerDutyFormPath(accountID, connectID string) string {
+	return NotificationsPath(accountID) + "/pagerduty/new?connect=" + pathEscape(connectID)
 }
 
 // DeletePagerDuty removes a service that neither a policy nor another destination

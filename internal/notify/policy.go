@@ -30,12 +30,18 @@ type Policy struct {
 	AlertInterval string              `json:"alert_interval,omitempty" doc:"At most one notification about the same subject in this time; no limit when left out"`
 	Filters       map[string][]string `json:"filters"`
 	Mechanisms    Mechanisms          `json:"mechanisms"`
+	MinSeverity   string              `json:"min_severity,omitempty" doc:"The mildest severity that is sent"`
+	Schedule      *Schedule           `json:"schedule,omitempty"`
+	Digest        *Digest             `json:"digest,omitempty"`
+	Escalation    []EscalationStep    `json:"escalation,omitempty" doc:"Further destinations of a start that is not acknowledged"`
 	Created       web.Time            `json:"created"`
 	Modified      web.Time            `json:"modified"`
 
 	account   string
 	zones     map[string]string // ids of the zones that the filters name, by the filter's value
 	zoneNames map[string]string // their names
+
+	scheduleZone, digestZone *time.Location // of the rules
 }
 
 // Mechanisms are a policy's destinations. The id of a mail is its address.
@@ -43,6 +49,12 @@ type Mechanisms struct {
 	Email     []Mechanism `json:"email,omitzero" maxItems:"50"`
 	Webhooks  []Mechanism `json:"webhooks,omitzero" maxItems:"50"`
 	PagerDuty []Mechanism `json:"pagerduty,omitzero" maxItems:"50"`
+	Inbox     []Mechanism `json:"inbox,omitempty" maxItems:"50" doc:"Inboxes: a member's id, role:ROLE, or user:ID of the customers' pages"`
+}
+
+// none reports whether there is no destination.
+func (m *Mechanisms) none() bool {
+	return len(m.Email)+len(m.Webhooks)+len(m.PagerDuty)+len(m.Inbox) == 0
 }
 
 // hooks are the destinations other than mail.
@@ -95,6 +107,10 @@ func (p *Policy) clean() map[string]any {
 		"alert_interval": p.AlertInterval,
 		"filters":        p.Filters,
 		"mechanisms":     p.Mechanisms,
+		"min_severity":   p.MinSeverity,
+		"schedule":       p.Schedule,
+		"digest":         p.Digest,
+		"escalation":     p.Escalation,
 	}
 }
 
@@ -105,9 +121,9 @@ func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) er
 	if strings.TrimSpace(p.Name) == "" {
 		list = append(list, errs.At(errs.CodeMissingField, "/name", "name is required"))
 	}
-	if len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks)+len(p.Mechanisms.PagerDuty) == 0 {
+	if p.Mechanisms.none() {
 		list = append(list, errs.At(errs.CodeMissingField, "/mechanisms",
-			"mechanisms needs at least one email, webhook or pagerduty"))
+			"mechanisms needs at least one email, webhook, pagerduty or inbox"))
 	}
 	rest, err := n.checkDraft(ctx, account, p)
 	if err != nil {
@@ -146,7 +162,11 @@ func (n *Feature) checkDraft(ctx context.Context, account string, p *Policy) (li
 	default:
 		list = append(list, checkFilters(kind, p.Filters)...)
 	}
-	if err := n.checkMechanisms(ctx, account, p, fault); err != nil {
+	if err := n.checkMechanisms(ctx, account, &p.Mechanisms, map[string]bool{}, fault); err != nil {
+		return nil, err
+	}
+	p.settle()
+	if err := n.checkRules(ctx, account, p, kind, fault); err != nil {
 		return nil, err
 	}
 	if b, err := json.Marshal(p); err != nil || len(b) > maxPolicyBytes {
@@ -203,10 +223,8 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 }
 
 func (n *Feature) checkMechanisms(
-	ctx context.Context, account string, p *Policy, fault func(errs.Code, string, string, ...any),
+	ctx context.Context, account string, m *Mechanisms, seen map[string]bool, fault func(errs.Code, string, string, ...any),
 ) error {
-	m := &p.Mechanisms
-	seen := map[string]bool{}
 	for i := range m.Email {
 		at := "/mechanisms/email/" + itoa(i) + "/id"
 		address := foldAddress(m.Email[i].ID)
@@ -248,12 +266,15 @@ func (n *Feature) checkMechanisms(
 			seen[d.ID] = true
 		}
 	}
-	return nil
+	return n.checkInbox(ctx, account, m.Inbox, seen, fault)
 }
 
 // CreatePolicy stores a new policy.
 func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account string, p Policy) (Policy, error) {
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
+		return p, err
+	}
+	if err := mayWatch(by, account, &p); err != nil {
 		return p, err
 	}
 	now := n.Now()
@@ -270,7 +291,7 @@ func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account s
 		if count >= maxPolicies {
 			return errs.New(errs.CodeLimit, "the account has %d policies, which is the most it may have", count)
 		}
-		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
+		if err := n.ensureMail(ctx, tx, account, p.every(), now); err != nil {
 			return err
 		}
 		if err := insertPolicy(ctx, tx, &p); err != nil {
@@ -298,11 +319,14 @@ func (n *Feature) UpdatePolicy(
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
 		return p, err
 	}
+	if err := mayWatch(by, account, &p); err != nil {
+		return p, err
+	}
 	now := n.Now()
 	p.Modified = moment(now)
 	defer n.policyCache.Evict(account)
 	err = n.Change(ctx, func(tx *db.Tx) error {
-		if err := n.ensureMail(ctx, tx, account, p.Mechanisms, now); err != nil {
+		if err := n.ensureMail(ctx, tx, account, p.every(), now); err != nil {
 			return err
 		}
 		if ok, err := updatePolicy(ctx, tx, &p); err != nil || !ok {
@@ -326,8 +350,10 @@ func (n *Feature) DeletePolicy(ctx context.Context, by *web.Principal, account, 
 		if err != nil || changed == 0 {
 			return or(err, noPolicy())
 		}
-		if _, err := tx.Exec(ctx, `DELETE FROM told WHERE policy_id = $1`, policyID); err != nil {
-			return err
+		for _, table := range []string{"told", "digest_item"} {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE policy_id = $1`, policyID); err != nil {
+				return err
+			}
 		}
 		return n.record(ctx, tx, by,
 			event.NewAudit(account, "delete", resourcePolicy, old.ID, old.Name).Changed(old.clean(), nil))

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/outbound"
@@ -22,7 +23,16 @@ func Post(
 	if m.Secret != "" {
 		in.Secrets = append(in.Secrets, m.Secret)
 	}
+	in.Secrets = append(in.Secrets, m.ackSecrets()...)
 	return client.Post(ctx, in)
+}
+
+// Masked returns a text of a message as it is stored with an attempt.
+func Masked(m *Message, text string) string {
+	for _, secret := range m.ackSecrets() {
+		text = strings.ReplaceAll(text, secret, outbound.Masked)
+	}
+	return text
 }
 
 // PreviewOf is the preview of a channel that writes JSON.

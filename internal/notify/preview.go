@@ -26,7 +26,7 @@ type Preview struct {
 
 // SampleMessage is a message of a sample alert, as a channel writes it.
 type SampleMessage struct {
-	MechanismType string `json:"mechanism_type" enum:"webhook,email,pagerduty"`
+	MechanismType string `json:"mechanism_type" enum:"webhook,email,pagerduty,inbox"`
 	Subject       string `json:"subject,omitempty" doc:"Of mail"`
 	Body          string `json:"body"`
 }
@@ -52,6 +52,11 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	if err := n.resolveZones(ctx, &p); err != nil {
 		return out, err
 	}
+	n.resolveRules(ctx, &p)
+	kind, err := n.AlertType(ctx, p.AlertType)
+	if err != nil {
+		return out, err
+	}
 	type row struct {
 		Example
 		content []byte
@@ -75,7 +80,7 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 	}
 	notified := map[string]time.Time{} // in the order of time: the oldest first
 	for _, r := range slices.Backward(rows) {
-		one := prepared{}
+		one := prepared{kind: kind}
 		if err := json.Unmarshal(r.content, &one.alert); err != nil {
 			return out, err
 		}
@@ -91,9 +96,18 @@ func (n *Feature) Preview(ctx context.Context, accountID string, p Policy) (out 
 			r.Matched = false
 			r.Why = "it ended while the policy's interval held the message back"
 		}
+		until, dropped := p.within(s, latest(at, hold))
+		if r.Matched && dropped != "" {
+			r.Matched = false
+			r.Why = dropped
+		}
+		if ended := time.UnixMicro(r.ended); r.Matched && !until.IsZero() && r.ended > 0 && !ended.After(until) {
+			r.Matched = false
+			r.Why = "it ended before the hours of the policy began"
+		}
 		if r.Matched {
 			out.Matched++
-			notified[s.subject] = latest(at, hold)
+			notified[s.subject] = latest(at, latest(hold, until))
 		}
 		out.Examples = append(out.Examples, r.Example)
 		if len(out.Examples) > 20 {
@@ -169,6 +183,7 @@ func (n *Feature) sampleMessage(kind *AlertType, p *Policy) *Message {
 		Summary:  alertTitle(&event.Alert{}, kind.Title, zone),
 		Data:     kind.Sample,
 		URL:      n.alertURL(p.account, "sample"),
+		AckURL:   n.ackURL("sample"),
 	}
 	m.Correlation = "sample"
 	m.sanitize()

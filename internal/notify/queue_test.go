@@ -56,38 +56,6 @@ func TestAStartThatFailedIsTriedAgainUnderTheSameID(t *testing.T) {
 	}
 }
 
-func TestAnEndAfterAPermanentFailureIsNotSent(t *testing.T) {
-	w := newWorld(t, "", quick)
-	r := newReceiver(t)
-	w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
-	r.answers(func(received) int { return 400 })
-	w.alert(map[string]any{"id": "a", "event": "start", "correlation_id": "c"})
-	until(t, "it fails", func() bool { return w.states("a") == "start failed" })
-	w.alert(map[string]any{"id": "b", "event": "end", "correlation_id": "c"})
-	if got := w.states("a"); got != "start failed, end not_sent" {
-		t.Error(got)
-	}
-	if n := len(r.all()); n != 1 {
-		t.Errorf("%d messages", n)
-	}
-}
-
-func TestAnEndOvertakesAStartThatWaitsForARetry(t *testing.T) {
-	w := newWorld(t, "", func(d *notify.Config) { d.Limits.Schedule = []time.Duration{0, time.Hour, time.Hour} })
-	r := newReceiver(t)
-	w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
-	r.answers(func(got received) int {
-		if got.Body.Event == "ALERT_STATE_EVENT_START" {
-			return 500
-		}
-		return 200
-	})
-	w.alert(map[string]any{"id": "a", "event": "start", "correlation_id": "c"})
-	until(t, "the start was tried", func() bool { d := w.decision("a").Deliveries; return len(d) == 1 && d[0].Tries == 1 })
-	w.alert(map[string]any{"id": "b", "event": "end", "correlation_id": "c"})
-	until(t, "the end goes", func() bool { return w.states("a") == "start superseded, end delivered" })
-}
-
 func TestAnEndWaitsForAStartThatIsUnderWay(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		r := newReceiver(t)
@@ -109,26 +77,6 @@ func TestAnEndWaitsForAStartThatIsUnderWay(t *testing.T) {
 		close(release)
 		until(t, "both arrive in order", func() bool { return w.states("a") == "start delivered, end delivered" })
 	})
-}
-
-func TestAReceiverThatAsksToWaitIsPausedAndEndedAlertsAreNotSent(t *testing.T) {
-	w := newWorld(t, "", nil)
-	r := newReceiver(t)
-	h := w.hook(r.URL)
-	w.policy(map[string]any{"mechanisms": to(h)})
-	r.answers(func(received) int { return 429 })
-	w.alert(map[string]any{"id": "first"})
-	until(t, "it is refused", func() bool { d := w.decision("first").Deliveries; return len(d) == 1 && d[0].Tries == 1 })
-	w.alert(map[string]any{"id": "a", "event": "start", "correlation_id": "c"})
-	w.alert(map[string]any{"id": "b", "event": "end", "correlation_id": "c"})
-	until(t, "both are superseded", func() bool { return w.states("a") == "start superseded, end superseded" })
-	if n := len(r.all()); n != 1 {
-		t.Errorf("%d messages to a paused receiver", n)
-	}
-	r.answers(nil)
-	var d notify.Destination
-	w.must("POST", "/destinations/webhooks/"+h.ID+"/enable", nil, &d) // ends the pause
-	until(t, "the first arrives", func() bool { return w.states("first") == "notice delivered" })
 }
 
 func TestAReceiverThatIsGoneIsDisabledUntilItIsEnabled(t *testing.T) {

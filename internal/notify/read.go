@@ -73,15 +73,16 @@ type Part struct {
 type Delivery struct {
 	ID            string    `json:"id"`
 	AlertID       string    `json:"alert_id,omitempty"`
-	Event         string    `json:"event" enum:"start,end,notice,test"`
+	Event         string    `json:"event" enum:"start,end,notice,test,digest"`
 	PolicyID      string    `json:"policy_id"`
 	Policy        string    `json:"policy"`
 	DestinationID string    `json:"destination_id"`
-	MechanismType string    `json:"mechanism_type" enum:"webhook,email,pagerduty"`
+	MechanismType string    `json:"mechanism_type" enum:"webhook,email,pagerduty,inbox"`
 	Mechanism     string    `json:"mechanism"`
 	State         string    `json:"state" enum:"waiting,delivered,failed,superseded,not_sent,kept"`
 	Reason        string    `json:"reason,omitempty"`
 	ReplayOf      string    `json:"replay_of,omitempty"`
+	Escalated     string    `json:"escalated_after,omitempty" doc:"The time without acknowledgement after which it was sent"`
 	Tries         int       `json:"attempts_made"`
 	NextAt        web.Time  `json:"next_attempt_at,omitzero"`
 	CreatedAt     web.Time  `json:"created_at"`
@@ -309,6 +310,11 @@ func rootAlert(ctx context.Context, tx *db.Tx, accountID, alertID string) (a Ale
 		err = noAlert()
 	}
 	return a, err
+}
+
+// alertByKey reads an alert; sql.ErrNoRows when the account has none with the key.
+func alertByKey(ctx context.Context, tx *db.Tx, accountID, key string) (Alert, error) {
+	return scanAlert(tx.QueryRow(ctx, alertView+` WHERE account_id = $1 AND alert_key = $2`, accountID, key))
 }
 
 // mostDeliveries of one alert are shown; the history has all of them.

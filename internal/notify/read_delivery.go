@@ -14,9 +14,11 @@ import (
 
 // deliveryView reads deliveries with what lists show of their alert.
 var deliveryView = `SELECT ` + delivery.Columns + `,
-	COALESCE(a.id, ''), COALESCE(a.summary, 'Test message'), COALESCE(a.type, 'belfry_test'),
+	COALESCE(a.id, ''), COALESCE(a.summary, 'Digest: ' || g.total || ' alerts', 'Test message'),
+	COALESCE(a.type, g.alert_type, 'belfry_test'),
 	COALESCE(t.status, 0), COALESCE(t.took, 0)
 	FROM delivery d LEFT JOIN alert a ON a.alert_key = d.payload
+	LEFT JOIN digest g ON g.id = substr(d.payload, 8)
 	LEFT JOIN attempt t ON t.delivery_id = d.id AND t.n = d.attempts`
 
 func deliveriesOf(ctx context.Context, tx *db.Tx, rest string, args ...any) ([]Delivery, error) {
@@ -44,6 +46,7 @@ func scanDelivery(row db.Row) (d Delivery, err error) {
 	d.State = s.State
 	d.Reason = s.Why
 	d.ReplayOf = s.ReplayOf
+	d.Escalated = about.Escalated
 	d.Tries = s.Attempts
 	d.CreatedAt = webTime(s.Created)
 	d.EndedAt = webTime(s.Ended)

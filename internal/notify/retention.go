@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/id"
@@ -17,7 +18,14 @@ func (n *Feature) prune(ctx context.Context) error {
 	if _, err := n.queue.Prune(ctx, before); err != nil {
 		return err
 	}
+	err := n.DB.Tx(ctx, func(tx *db.Tx) error { return pruneSilences(ctx, tx, before) })
+	if err != nil {
+		return err
+	}
 	oldest := id.Lowest(before)
+	if err := n.pruneDigests(ctx, oldest); err != nil {
+		return err
+	}
 	for deleted := int64(pruneBatch); deleted == pruneBatch && ctx.Err() == nil; {
 		err := n.DB.Tx(ctx, func(tx *db.Tx) (err error) {
 			deleted, err = tx.Exec(ctx, `DELETE FROM alert WHERE alert_key IN (
@@ -43,5 +51,12 @@ func (n *Feature) prune(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return n.pruneInbox(ctx)
+}
+
+// pruneSilences deletes silences that ended before a time; their decisions stay with the alerts.
+func pruneSilences(ctx context.Context, tx *db.Tx, before time.Time) error {
+	_, err := tx.Exec(ctx, `DELETE FROM silence WHERE id IN (SELECT id FROM silence
+		WHERE ends_at < $1 AND resumed_at > 0 LIMIT $2)`, before.UnixMicro(), pruneBatch)
+	return err
 }

@@ -17,9 +17,15 @@ type sending struct {
 	policyID, policy string
 	target           target
 	start, followed  string // of an END: id and state of its START's delivery
+	replaced         bool   // that delivery went to a fallback, which has a delivery of its own
 	hold             time.Time
 	heldFor          string // the subject whose interval holds it back until hold
 	why              string // that reason, for people
+	lane             string // of an END: that of its START
+
+	// Instead of a message to target:
+	digest time.Time   // it is collected for the message of this time
+	steps  []time.Time // when the escalation's steps are due
 }
 
 // attributes returns the parts of the alert that policies filter on.
@@ -32,6 +38,9 @@ func (p *prepared) attributes() *attributes {
 		zoneRef:  a.Zone,
 		filters:  a.Filters,
 		lasts:    a.Event == event.AlertStart,
+	}
+	if p.kind != nil {
+		s.severities = p.kind.Severities
 	}
 	switch {
 	case a.Resource != nil:
@@ -74,6 +83,17 @@ func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err er
 		}
 		list = append(list, t)
 	}
+	for _, m := range p.Mechanisms.Inbox {
+		key := [2]string{p.account, KindInbox + " " + m.ID} // no address of mail has a space
+		t, ok := s.mails[key]
+		if !ok {
+			if t, err = s.target(ctx, `account_id = $1 AND address = $2 AND kind = 'inbox'`, p.account, m.ID); err != nil {
+				return nil, err
+			}
+			s.mails[key] = t
+		}
+		list = append(list, t)
+	}
 	return slices.DeleteFunc(list, func(t target) bool { return t.id == "" }), nil
 }
 
@@ -93,15 +113,15 @@ func (s *storing) readHooks(ctx context.Context, p *Policy) error {
 		}
 	}
 	add(p)
-	for i := range s.policies[p.account] {
-		other := &s.policies[p.account][i]
+	for i := range s.policies[p.account].list {
+		other := &s.policies[p.account].list[i]
 		if len(rows) < hooksAhead && other.AlertType == p.AlertType && other.Enabled {
 			add(other)
 		}
 	}
 	return s.tx.Join(ctx, []string{"account_id", "id"}, rows,
 		`SELECT d.id, d.name, d.kind, d.type, d.state, d.state_why FROM input CROSS JOIN destination d
-		WHERE d.id = input.id AND d.account_id = input.account_id AND d.kind <> 'email'`, func(row db.Row) error {
+		WHERE d.id = input.id AND d.account_id = input.account_id AND d.kind <> 'email' AND d.kind <> 'inbox'`, func(row db.Row) error {
 			var t target
 			err := row.Scan(&t.id, &t.name, &t.kind, &t.typ, &t.state, &t.why)
 			s.hooks[t.id] = t
@@ -140,6 +160,10 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 	if err != nil {
 		return err
 	}
+	replaced := map[string]bool{}
+	for _, d := range starts {
+		replaced[d.FallbackOf] = true
+	}
 	for _, d := range starts {
 		t, err := s.targetByID(ctx, p.alert.Account, d.Destination)
 		if err != nil {
@@ -154,10 +178,16 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 			target:   t,
 			start:    d.ID,
 			followed: d.State,
+			replaced: replaced[d.ID],
+			lane:     d.Lane,
 		})
 	}
+	sent := map[string]bool{}
+	for _, x := range e.sends {
+		sent[x.policyID] = true
+	}
 	for _, c := range open.decision {
-		if c.Matched {
+		if c.Matched && sent[c.PolicyID] {
 			e.decision = append(e.decision, PolicyResult{
 				PolicyID: c.PolicyID,
 				Policy:   c.Policy,
@@ -172,11 +202,26 @@ func (s *storing) follow(ctx context.Context, p *prepared, open *opening, e *ent
 // targetGone is the state of a target whose destination was deleted.
 const targetGone = "gone"
 
+// laneOf is the lane of a message. One that is held back has a lane of its policy, so that it does not hold back the
+// messages of other policies to the same destination.
+func (x *sending) laneOf(correlationID string) string {
+	switch {
+	case x.lane != "":
+		return x.lane
+	case !x.hold.IsZero():
+		return correlationID + " " + x.policyID
+	}
+	return correlationID
+}
+
 // deliver makes the deliveries of an alert. A message that cannot be sent is
 // stored too, with the reason.
 func (s *storing) deliver(p *prepared, sends []sending) {
 	for _, x := range sends {
-		data := &outgoing{alert: p, labels: labels{
+		if x.target.id == "" {
+			continue // see collect
+		}
+		data := &outgoing{alert: p, unsettled: x.followed == delivery.StateWaiting, labels: labels{
 			Event:     p.alert.Event,
 			PolicyID:  x.policyID,
 			Policy:    x.policy,
@@ -189,7 +234,7 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 			Tenant:      p.alert.Account,
 			Destination: x.target.id,
 			Kind:        x.target.kind,
-			Lane:        p.alert.Correlation,
+			Lane:        x.laneOf(p.alert.Correlation),
 			Subject:     p.rootKey,
 			Payload:     p.key,
 			Labels:      data.encode(),
@@ -205,7 +250,10 @@ func (s *storing) deliver(p *prepared, sends []sending) {
 		case x.target.state == targetGone:
 			it.State = delivery.StateNotSent
 			it.Why = whyDeleted
-		case x.followed == delivery.StateFailed, x.followed == delivery.StateNotSent:
+		case x.replaced:
+			it.State = delivery.StateNotSent
+			it.Why = whyFollowed
+		case (x.followed == delivery.StateFailed || x.followed == delivery.StateNotSent) && !s.n.program(it):
 			it.State = delivery.StateNotSent
 			it.Why = whyNoStart
 		default:

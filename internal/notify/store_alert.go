@@ -111,8 +111,8 @@ func (n *Feature) storeAlerts(
 
 // policiesFor reads the policies of the accounts, and resolves the zones that they
 // name, before the transaction: zones are in another feature's database.
-func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string][]Policy, error) {
-	found := map[string][]Policy{}
+func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string]cachedPolicies, error) {
+	found := map[string]cachedPolicies{}
 	for _, p := range list {
 		account := p.alert.Account
 		if _, ok := found[account]; ok || p.status == ingest.Rejected {
@@ -122,8 +122,14 @@ func (n *Feature) policiesFor(ctx context.Context, list []*prepared) (map[string
 		if err != nil {
 			return nil, err
 		}
-		for i := range policies {
-			if err := n.resolveZones(ctx, &policies[i]); err != nil {
+		for i := range policies.list {
+			if err := n.resolveZones(ctx, &policies.list[i]); err != nil {
+				return nil, err
+			}
+			n.resolveRules(ctx, &policies.list[i])
+		}
+		for i := range policies.silences {
+			if err := n.resolveZones(ctx, &policies.silences[i].match); err != nil {
 				return nil, err
 			}
 		}
@@ -144,7 +150,7 @@ type storing struct {
 	n          *Feature
 	tx         *db.Tx
 	now        time.Time
-	policies   map[string][]Policy
+	policies   map[string]cachedPolicies
 	stored     map[alertName]storedAlert    // known ids
 	incidents  map[incidentKey]*openedBy    // locked
 	openings   map[incidentKey]*opening     // of the incidents, as they were before the transaction
@@ -154,6 +160,8 @@ type storing struct {
 	byID       map[string]target            // of earlier deliveries
 	alertRows  [][]any                      // to be inserted, in the order of alertColumns
 	deliveries []*delivery.Item             // to be inserted
+	digested   [][]any                      // alerts that wait for a digest, in the order of digestItemColumns
+	escalated  [][]any                      // steps to come, in the order of escalationColumns
 	endings    [][]any                      // of alerts that have ended, in the order of endingColumns
 	decided    map[string]*decided          // by account and attributes
 	touched    map[incidentKey]bool         // alerts of the transaction belong to them
@@ -234,6 +242,9 @@ func (s *storing) flush(ctx context.Context) error {
 	if err := s.writeEndings(ctx); err != nil {
 		return err
 	}
+	if err := s.writeRules(ctx); err != nil {
+		return err
+	}
 	list := s.deliveries
 	s.deliveries = nil
 	if err := s.n.queue.Insert(ctx, s.tx, list); err != nil {
@@ -257,6 +268,7 @@ func (s *storing) one(ctx context.Context, p *prepared) error {
 		return err
 	}
 	s.deliver(p, e.sends)
+	s.collect(p, e)
 	return nil
 }
 
@@ -371,11 +383,13 @@ func (s *storing) insertAlert(p *prepared, e *entry) error {
 	}
 	state := "none"
 	changes := &foundChanges{}
-	if s.n.Changes != nil && p.rootKey == p.key && a.Event != event.AlertEnd {
-		state = "pending"
-		if p.changes != nil {
+	if p.rootKey == p.key && a.Event != event.AlertEnd {
+		switch {
+		case p.changes != nil:
 			state = "found"
 			changes = p.changes
+		case s.n.Changes != nil:
+			state = "pending"
 		}
 	}
 	listed, err := changes.encode()

@@ -10,7 +10,7 @@ import (
 )
 
 const policyColumns = `id, account_id, name, description, enabled, alert_type, filters, mechanisms,
-	alert_interval, created_at, modified_at`
+	alert_interval, created_at, modified_at, rules`
 
 const selectPolicy = `SELECT ` + policyColumns + ` FROM policy WHERE account_id = $1`
 
@@ -35,7 +35,7 @@ func (n *Feature) EnabledPolicies(ctx context.Context, alertType string) (list [
 func (p *Policy) Account() string { return p.account }
 
 func scanPolicy(row db.Row) (p Policy, err error) {
-	var filters, mechanisms string
+	var filters, mechanisms, rest string
 	var created, modified int64
 	err = row.Scan(
 		&p.ID,
@@ -49,13 +49,15 @@ func scanPolicy(row db.Row) (p Policy, err error) {
 		&p.AlertInterval,
 		&created,
 		&modified,
+		&rest,
 	)
 	if err != nil {
 		return p, err
 	}
 	p.Created = web.TimeOf(created)
 	p.Modified = web.TimeOf(modified)
-	err = errors.Join(json.Unmarshal([]byte(filters), &p.Filters), json.Unmarshal([]byte(mechanisms), &p.Mechanisms))
+	err = errors.Join(json.Unmarshal([]byte(filters), &p.Filters), json.Unmarshal([]byte(mechanisms), &p.Mechanisms),
+		p.decodeRules(rest))
 	return p, err
 }
 
@@ -68,6 +70,10 @@ func policyValues(p *Policy) ([]any, error) {
 		return nil, err
 	}
 	mechanisms, err := json.Marshal(p.Mechanisms)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := p.encodeRules()
 	return []any{
 		p.ID,
 		p.account,
@@ -80,6 +86,7 @@ func policyValues(p *Policy) ([]any, error) {
 		p.AlertInterval,
 		p.Created.Micros(),
 		p.Modified.Micros(),
+		rest,
 	}, err
 }
 
@@ -89,7 +96,7 @@ func insertPolicy(ctx context.Context, tx *db.Tx, p *Policy) error {
 		return err
 	}
 	_, err = tx.Exec(ctx,
-		`INSERT INTO policy (`+policyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, values...)
+		`INSERT INTO policy (`+policyColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, values...)
 	return err
 }
 
@@ -101,7 +108,7 @@ func updatePolicy(ctx context.Context, tx *db.Tx, p *Policy) (bool, error) {
 	changed, err := tx.Exec(ctx,
 		`UPDATE policy
 			SET name = $3, description = $4, enabled = $5, alert_type = $6, filters = $7,
-				mechanisms = $8, alert_interval = $9, created_at = $10, modified_at = $11
+				mechanisms = $8, alert_interval = $9, created_at = $10, modified_at = $11, rules = $12
 			WHERE id = $1 AND account_id = $2`, values...)
 	return changed > 0, err
 }

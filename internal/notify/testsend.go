@@ -28,7 +28,7 @@ func (n *Feature) TestPolicy(
 			return err
 		}
 		for _, t := range targets {
-			it := n.testItem(&p, t)
+			it := n.policyItem(&p, t, eventTest)
 			items = append(items, it)
 			out.Deliveries = append(out.Deliveries, it.ID)
 		}
@@ -44,9 +44,10 @@ func (n *Feature) TestPolicy(
 	return out, err
 }
 
-func (n *Feature) testItem(p *Policy, to target) *delivery.Item {
+// policyItem is a delivery that a policy makes outside of the intake of alerts.
+func (n *Feature) policyItem(p *Policy, to target, what event.AlertEvent) *delivery.Item {
 	data := &outgoing{labels: labels{
-		Event:     eventTest,
+		Event:     what,
 		PolicyID:  p.ID,
 		Policy:    p.Name,
 		Mechanism: to.name,

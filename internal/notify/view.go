@@ -74,9 +74,22 @@ func ViewOf(m *Message) View {
 		v.fact("Ended", timeText(m.At, m.Zone))
 		return v
 	}
+	if m.AckURL != "" {
+		v.Links = append(v.Links, Link{"Acknowledge", m.AckURL})
+	}
 	v.Lead, _ = Preceded(m)
+	if m.Type == TypeAuditEvent && len(m.Changes) > 0 {
+		v.Lead = "In the audit log:"
+	}
 	v.Changes = m.Changes
 	v.More = m.More
+	if len(m.Digest) > 0 {
+		v.Lead = "Alerts:"
+		v.Changes = m.Digest
+		v.More = m.DigestMore
+		v.Links[0].Label = "View alerts"
+		return v
+	}
 	v.fact("What", m.Title)
 	v.fact("Property", m.Property)
 	v.fact("Severity", m.Severity)

@@ -13,8 +13,10 @@ import (
 var pages = []string{
 	"/sign-in",
 	"/confirm-address",
+	"/acknowledge",
 	"/docs",
 	"/llms.txt",
+	"/status",
 	"/openapi.json",
 	"/healthz",
 	"/readyz",

@@ -45,8 +45,11 @@ func Messages() map[string]*notify.Message {
 		}},
 		More: 2,
 		URL:  "https://belfry.example/accounts/x/alerts/a1",
+
+		AckURL: "https://belfry.example/acknowledge?t=MAC",
 	}
 	end := start
+	end.AckURL = ""
 	end.ID = "d2"
 	end.AlertID = "a2"
 	end.Event = event.AlertEnd
@@ -55,6 +58,7 @@ func Messages() map[string]*notify.Message {
 	end.Sent = end.At
 	end.Summary = end.Subject
 	notice := start
+	notice.AckURL = ""
 	notice.Event = event.AlertNotice
 	notice.Severity = "info"
 	notice.Changes = nil

@@ -32,7 +32,7 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 
 // Traits describe the channel.
 func (*Channel) Traits() notify.Traits {
-	return notify.Traits{Type: "datadog", Title: "Datadog", Check: check}
+	return notify.Traits{Type: "datadog", Title: "Datadog", Program: true, Check: check}
 }
 
 func check(s notify.Settings) (pointer, fault string) {

@@ -33,7 +33,7 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) (r delivery.Resul
 		{Name: "Subject", Value: Subject(m)},
 		{Name: "Message-ID", Value: "<" + c.messageID(m) + ">"},
 	}
-	r.Body = []byte(plain(m))
+	r.Body = []byte(notify.Masked(m, plain(m)))
 	if c.host == "" {
 		r.Fault, r.Error = delivery.Kept, "mail is kept on this page, because BELFRY_SMTP_URL is not set"
 		return r

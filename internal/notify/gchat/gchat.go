@@ -6,6 +6,7 @@ package gchat
 import (
 	"context"
 	"html"
+	"net/url"
 	"strings"
 	"time"
 
@@ -29,6 +30,8 @@ func (*Channel) Traits() notify.Traits {
 		Type:  "gchat",
 		Title: "Google Chat",
 		Rate:  delivery.Rate{Every: time.Second},
+
+		RateKey: space,
 		Answers: []notify.Answer{
 			{Text: "RESOURCE_EXHAUSTED", As: 429, Why: "Google Chat accepts 60 messages a minute in a space"},
 			{Status: 404, Text: "NOT_FOUND", As: 410, Why: "Google Chat: the space or the webhook does not exist"},
@@ -44,6 +47,15 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) delivery.Result {
 
 // Preview is the body of the request.
 func (*Channel) Preview(m *notify.Message) (notify.Rendered, error) { return notify.PreviewOf(Body(m)) }
+
+// space is the part of a URL that names the space: all webhooks of a space share its rate.
+func space(webhookURL string) string {
+	u, err := url.Parse(webhookURL)
+	if err != nil {
+		return webhookURL
+	}
+	return "gchat " + strings.TrimSuffix(u.Path, "/messages")
+}
 
 // address adds the option without which Chat ignores the key of a thread.
 func address(s string) string {

@@ -25,8 +25,9 @@ func New(client *outbound.Client) *Channel { return &Channel{client} }
 // Traits describe the channel.
 func (*Channel) Traits() notify.Traits {
 	return notify.Traits{
-		Type:  "splunk",
-		Title: "Splunk",
+		Type:    "splunk",
+		Title:   "Splunk",
+		Program: true,
 		Answers: []notify.Answer{
 			{Status: 400, Text: "Incorrect index", As: 403, Why: "Splunk: the token may not write to its index"},
 			{Status: 400, Text: "Data channel is missing", As: 403, Why: "Splunk: turn off the token's indexer acknowledgement"},

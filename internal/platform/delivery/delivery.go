@@ -128,10 +128,9 @@ type Config struct {
 	Send func(ctx context.Context, it *Item, m Message) Result
 	// Judge may change the verdict on an attempt. Optional: see [Judge].
 	Judge func(it *Item, r Result, standard Verdict) Verdict
-	// Order says which deliveries of a lane end without an attempt, because of
-	// later ones. failed has just failed for good; nil when the lane got another
-	// item. It must not call the queue. Optional.
-	Order func(lane []*Item, failed *Item) []Closing
+	// Order says which deliveries of a lane, which has two or more, end without an
+	// attempt because of later ones. It must not call the queue. Optional.
+	Order func(lane []*Item) []Closing
 	// Record stores the feature's data about outcomes, in the transaction that
 	// stores them. after runs once that is committed; it may be nil. Optional.
 	Record func(ctx context.Context, tx *db.Tx, list []*Outcome) (after func(), err error)

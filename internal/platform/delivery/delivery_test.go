@@ -361,10 +361,7 @@ func TestOrderClosesDeliveriesOfALane(t *testing.T) {
 			return r.states() == "first waiting, one superseded, two waiting"
 		})
 	}, func(c *delivery.Config) {
-		c.Order = func(lane []*delivery.Item, failed *delivery.Item) (closed []delivery.Closing) {
-			if failed != nil {
-				return nil
-			}
+		c.Order = func(lane []*delivery.Item) (closed []delivery.Closing) {
 			for _, it := range lane[:len(lane)-1] {
 				if !it.Attempted() {
 					closed = append(closed, delivery.Closing{Item: it, State: delivery.StateSuperseded, Why: "newer"})
@@ -404,7 +401,7 @@ func TestAPairThatIsReadAndOfferedEndsOnce(t *testing.T) {
 			t.Errorf("sent: %s", got)
 		}
 	}, func(c *delivery.Config) {
-		c.Order = func(lane []*delivery.Item, _ *delivery.Item) (closed []delivery.Closing) {
+		c.Order = func(lane []*delivery.Item) (closed []delivery.Closing) {
 			if len(lane) < 2 {
 				return nil
 			}

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math/rand/v2"
@@ -49,6 +50,7 @@ func (q *Queue) attempt(it *Item) {
 	m, decided := q.compose(it)
 	if decided != nil {
 		o.Verdict = *decided
+		q.redirect(o)
 	} else if q.ctx.Err() == nil {
 		o.Message = m
 		q.send(o)
@@ -100,17 +102,21 @@ func (q *Queue) send(o *Outcome) {
 	}
 	v.made = true
 	o.Verdict = v
-	if v.Fallback != nil && v.State != StateWaiting && v.State != StateDelivered && it.FallbackOf == "" {
-		o.fallback = q.fallback(it, v.Fallback)
-	}
+	q.redirect(o)
 }
 
-// fallback is the delivery that replaces one that failed. There is one step: a
-// fallback has no fallback.
-func (q *Queue) fallback(it, to *Item) *Item {
+// redirect makes the delivery that replaces one that ended without arriving. There
+// is one step: a fallback has no fallback.
+func (q *Queue) redirect(o *Outcome) {
+	v := &o.Verdict
+	to := v.Fallback
+	it := o.Item
+	if to == nil || v.State == StateWaiting || v.State == StateDelivered || it.FallbackOf != "" {
+		return
+	}
 	now := q.cfg.Now()
-	return &Item{
-		ID:          id.At(now),
+	o.fallback = &Item{
+		ID:          cmp.Or(to.ID, id.At(now)),
 		Tenant:      it.Tenant,
 		Destination: to.Destination,
 		Kind:        to.Kind,

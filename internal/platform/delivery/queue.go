@@ -188,7 +188,7 @@ func (q *Queue) add(it *Item, next bool) []Closing {
 	}
 	it.lane = l
 	l.insert(it)
-	closed := q.order(l, nil)
+	closed := q.order(l)
 	q.schedule(l)
 	return closed
 }
@@ -219,11 +219,11 @@ func (q *Queue) destination(it *Item) *destination {
 
 // order asks the feature which deliveries of a lane end without an attempt, and
 // removes them.
-func (q *Queue) order(l *lane, failed *Item) []Closing {
-	if q.cfg.Order == nil || len(l.items) == 0 || failed == nil && len(l.items) < 2 {
+func (q *Queue) order(l *lane) []Closing {
+	if q.cfg.Order == nil || len(l.items) < 2 {
 		return nil
 	}
-	closed := q.cfg.Order(l.items, failed)
+	closed := q.cfg.Order(l.items)
 	for _, c := range closed {
 		q.remove(c.Item)
 	}
@@ -302,7 +302,6 @@ func (q *Queue) finish(o *Outcome, stored bool) {
 	it.admitted = false
 	q.inFlight--
 	q.inShard[d.shard]--
-	var closed []Closing
 	switch {
 	case !stored:
 		q.remove(it) // it is not sent again from here
@@ -320,11 +319,8 @@ func (q *Queue) finish(o *Outcome, stored bool) {
 		if v.State == StateDelivered {
 			q.recovered(d)
 		}
-		if v.State == StateFailed {
-			closed = q.order(l, it)
-		}
 	}
-	closed = append(closed, q.order(l, nil)...)
+	closed := q.order(l)
 	q.schedule(l)
 	q.queueDestination(d)
 	q.queueTenant(d.tenant)

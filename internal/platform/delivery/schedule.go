@@ -78,7 +78,7 @@ type Verdict struct {
 	Pause    time.Duration // of the whole destination; 0 = none
 	Mark     string        // the destination's new state; "" = unchanged
 	Overload bool          // fewer attempts at once for the destination
-	Fallback *Item         // where it goes instead: Destination, Kind and Labels; nil = nowhere
+	Fallback *Item         // where it goes instead: Destination, Kind, Labels and Data; ID is optional. nil = nowhere
 	made     bool          // an attempt was made
 }
 
