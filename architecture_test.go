@@ -75,6 +75,7 @@ var rules = []rule{
 	{"internal/slo", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify " +
 		"never imports one of its channels"},
+	{"internal/incident", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/app", []string{"internal", "docs"}, "the wiring knows every feature, and the guides that it serves"},
 	{"internal/demo", []string{"internal/client", "internal/history", "internal/traffic", "internal/platform",
 		"examples"}, "knows Belfry by its public API, as any customer does; of the shop, its catalogue"},

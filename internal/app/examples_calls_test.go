@@ -70,6 +70,7 @@ func (r *recorder) callEverything() {
 	r.callAudit(s)
 	r.callObjectives(s)
 	r.callNotifications(s, receiver.URL)
+	r.callIncidents(s, receiver.URL)
 	r.callJobs(s)
 	r.callEnds(s)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
@@ -48,9 +49,11 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 		Closed:      a.Account.RefuseClosed,
 		Zone:        a.notifyZone,
 		Member:      a.Account.IsMember,
+		Recipients:  a.recipients,
 		Unconfirmed: a.Account.Unconfirmed,
 		Changes:     a.changesBefore,
 		Live:        a.liveSentence,
+		AuditEvents: a.auditEvents,
 		Channels:    append(channels(client), mail),
 	})
 	if err != nil {
@@ -120,6 +123,38 @@ func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notif
 	return list, more, nil
 }
 
+// auditEvents reads the audit log of an account for policies on its events.
+func (a *App) auditEvents(
+	ctx context.Context, accountID string, from int64, limit int,
+) (list []notify.AuditEvent, next int64, err error) {
+	reader := a.Audit.Reader()
+	size, err := reader.Size(ctx, accountID)
+	if err != nil || from < 0 || from >= size {
+		return nil, size, err
+	}
+	records, err := reader.Range(ctx, accountID, from, size, limit)
+	if err != nil {
+		return nil, from, err
+	}
+	for _, r := range records {
+		e := &r.Event
+		template, _ := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
+		list = append(list, notify.AuditEvent{
+			ID:           e.ID,
+			At:           e.At(),
+			Action:       e.Action.Type,
+			Product:      e.Resource.Product,
+			ResourceType: e.Resource.Type,
+			Zone:         e.Zone.ID,
+			ActorID:      e.Actor.ID,
+			Actor:        r.ActorName(),
+			Sentence:     r.Sentence(template),
+			URL:          account.RecordPath(accountID) + "/events/" + url.PathEscape(e.ID),
+		})
+	}
+	return list, from + int64(len(records)), nil
+}
+
 // liveSentence describes the current state of the objective of an alert.
 func (a *App) liveSentence(ctx context.Context, accountID string, about event.AlertResource) (string, error) {
 	if about.Product != event.Product || about.Type != "objective" {
@@ -154,4 +189,35 @@ func (a *App) alertTypes(ctx context.Context) ([]*notify.AlertType, error) {
 		return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Type, b.Type))
 	})
 	return types, nil
+}
+
+// mostRecipients limits the members of a role that get a message.
+const mostRecipients = 1000
+
+// recipients are the active members behind a member's id or role:ROLE.
+func (a *App) recipients(ctx context.Context, accountID, ref string) ([]notify.Recipient, error) {
+	role, all := strings.CutPrefix(ref, "role:")
+	if !all {
+		m, err := a.Account.Member(ctx, accountID, ref)
+		if errs.KindOf(err) == errs.NotFound || err == nil && m.Status != "active" {
+			return nil, nil
+		}
+		return []notify.Recipient{{ID: m.ID, Name: cmp.Or(m.Name, m.Email)}}, err
+	}
+	var found []notify.Recipient
+	for after := ""; ; {
+		list, err := a.Account.Members(ctx, accountID, after, mostRecipients)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range list {
+			if string(m.Role) == role && m.Status == "active" && len(found) < mostRecipients {
+				found = append(found, notify.Recipient{ID: m.ID, Name: cmp.Or(m.Name, m.Email)})
+			}
+		}
+		if len(list) < mostRecipients {
+			return found, nil
+		}
+		after = list[len(list)-1].ID
+	}
 }

@@ -84,6 +84,15 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
 		}
 	}
+	if it.Kind == KindInbox {
+		list, err := n.recipients(ctx, it.Tenant, d.URL)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(list) == 0 {
+			return nil, notSent("no member of the account has the inbox " + d.URL), nil
+		}
+	}
 	if verdict, err := n.endAfter(ctx, it); err != nil || verdict != nil {
 		return nil, verdict, err
 	}
@@ -210,7 +219,7 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 func (n *Feature) messageRow(ctx context.Context, it *delivery.Item, changes *foundChanges) (row alertRow, err error) {
 	p := outgoingOf(it).alert
 	known := p != nil && (p.root != nil && p.root.changes != nil && n.current(p.changesAsOf) ||
-		it.Payload == it.Subject && (n.Changes == nil || changes != nil))
+		it.Payload == it.Subject && (n.Changes == nil && p.changes == nil || changes != nil))
 	if known {
 		row = p.row()
 	} else if row, err = n.alertRow(ctx, it.Tenant, it.Payload); err != nil {

@@ -188,6 +188,7 @@ func (i *installation) fill() {
 	i.later(20 * 24 * time.Hour)
 	i.objectives()
 	i.notifications()
+	i.incidents()
 	i.later(8 * time.Hour)
 	i.rejected()
 	i.later(time.Hour)
