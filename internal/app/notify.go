@@ -53,6 +53,7 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 		Unconfirmed: a.Account.Unconfirmed,
 		Changes:     a.changesBefore,
 		Live:        a.liveSentence,
+		AuditEvents: a.auditEvents,
 		Channels:    append(channels(client), mail),
 	})
 	if err != nil {
@@ -120,6 +121,38 @@ func (a *App) changesBefore(ctx context.Context, q notify.ChangesQuery) ([]notif
 		}
 	}
 	return list, more, nil
+}
+
+// auditEvents reads the audit log of an account for policies on its events.
+func (a *App) auditEvents(
+	ctx context.Context, accountID string, from int64, limit int,
+) (list []notify.AuditEvent, next int64, err error) {
+	reader := a.Audit.Reader()
+	size, err := reader.Size(ctx, accountID)
+	if err != nil || from < 0 || from >= size {
+		return nil, size, err
+	}
+	records, err := reader.Range(ctx, accountID, from, size, limit)
+	if err != nil {
+		return nil, from, err
+	}
+	for _, r := range records {
+		e := &r.Event
+		template, _ := a.sentence(e.Resource.Product, e.Resource.Type, e.Action.Type, e.Action.Result)
+		list = append(list, notify.AuditEvent{
+			ID:           e.ID,
+			At:           e.At(),
+			Action:       e.Action.Type,
+			Product:      e.Resource.Product,
+			ResourceType: e.Resource.Type,
+			Zone:         e.Zone.ID,
+			ActorID:      e.Actor.ID,
+			Actor:        r.ActorName(),
+			Sentence:     r.Sentence(template),
+			URL:          account.RecordPath(accountID) + "/events/" + url.PathEscape(e.ID),
+		})
+	}
+	return list, from + int64(len(records)), nil
 }
 
 // liveSentence describes the current state of the objective of an alert.

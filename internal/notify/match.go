@@ -181,6 +181,9 @@ func (p *Policy) unknownZones() (list []string) {
 }
 
 func valuesOf(s *attributes, key string) string {
+	if key == actorsKey && s.kind == TypeAuditEvent {
+		return "another actor" // the decision is kept when the actor is erased
+	}
 	if key == zonesKey && len(s.zones) > 0 {
 		return few(namesOf(s.zones))
 	}

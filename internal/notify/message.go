@@ -219,7 +219,7 @@ func (n *Feature) fill(ctx context.Context, m *Message, it *delivery.Item) error
 func (n *Feature) messageRow(ctx context.Context, it *delivery.Item, changes *foundChanges) (row alertRow, err error) {
 	p := outgoingOf(it).alert
 	known := p != nil && (p.root != nil && p.root.changes != nil && n.current(p.changesAsOf) ||
-		it.Payload == it.Subject && (n.Changes == nil || changes != nil))
+		it.Payload == it.Subject && (n.Changes == nil && p.changes == nil || changes != nil))
 	if known {
 		row = p.row()
 	} else if row, err = n.alertRow(ctx, it.Tenant, it.Payload); err != nil {

@@ -151,6 +151,9 @@ type Config struct {
 	// Changes returns the changes that preceded an alert, ranked, and how many more
 	// there are; may be nil.
 	Changes func(ctx context.Context, q ChangesQuery) (list []Change, more int, err error)
+	// AuditEvents reads the audit log of an account from a position on, and returns the position after what it has
+	// read; for a negative position it reads nothing and returns the end of the log. nil = no policies on audit events.
+	AuditEvents func(ctx context.Context, account string, from int64, limit int) (list []AuditEvent, next int64, err error)
 	// Live describes in a sentence the present state of an alert's resource; "" when
 	// it is unknown. May be nil.
 	Live func(ctx context.Context, account string, about event.AlertResource) (string, error)
@@ -313,6 +316,7 @@ func (n *Feature) upkeep(ctx context.Context) error {
 	every(2*time.Second, "send alerts whose silence has ended", n.resumeSilenced)
 	every(2*time.Second, "send digests", n.sendDigests)
 	every(2*time.Second, "escalate alerts", n.escalate)
+	every(2*time.Second, "read audit events for policies", n.watchAuditLogs)
 	every(10*time.Minute, "seal the URLs of older webhooks", n.sealURLs)
 	every(10*time.Minute, "delete old alerts and deliveries", n.prune)
 	wait.Wait()

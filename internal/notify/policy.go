@@ -266,12 +266,15 @@ func (n *Feature) checkMechanisms(
 			seen[d.ID] = true
 		}
 	}
-	return n.checkInbox(ctx, account, m.Inbox, fault)
+	return n.checkInbox(ctx, account, m.Inbox, seen, fault)
 }
 
 // CreatePolicy stores a new policy.
 func (n *Feature) CreatePolicy(ctx context.Context, by *web.Principal, account string, p Policy) (Policy, error) {
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
+		return p, err
+	}
+	if err := mayWatch(by, account, &p); err != nil {
 		return p, err
 	}
 	now := n.Now()
@@ -314,6 +317,9 @@ func (n *Feature) UpdatePolicy(
 	p.account = account
 	p.Created = old.Created
 	if err := n.checkPolicy(ctx, account, &p); err != nil {
+		return p, err
+	}
+	if err := mayWatch(by, account, &p); err != nil {
 		return p, err
 	}
 	now := n.Now()

@@ -204,14 +204,14 @@ const targetGone = "gone"
 
 // laneOf is the lane of a message. One that is held back has a lane of its policy, so that it does not hold back the
 // messages of other policies to the same destination.
-func (x *sending) laneOf(correlation string) string {
+func (x *sending) laneOf(correlationID string) string {
 	switch {
 	case x.lane != "":
 		return x.lane
 	case !x.hold.IsZero():
-		return correlation + " " + x.policyID
+		return correlationID + " " + x.policyID
 	}
-	return correlation
+	return correlationID
 }
 
 // deliver makes the deliveries of an alert. A message that cannot be sent is

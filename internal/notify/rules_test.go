@@ -166,7 +166,9 @@ func TestTheFaultsOfRulesNameTheirFields(t *testing.T) {
 	w := newWorld(t, "", nil)
 	h := w.hook(newReceiver(t).URL)
 	week := []string{"mon"}
-	hours := func(from, to string) map[string]any { return map[string]any{"days": week, "from": from, "to": to} }
+	hours := func(begin, end string) map[string]any {
+		return map[string]any{"days": week, "from": begin, "to": end}
+	}
 	schedule := func(fields map[string]any) map[string]any {
 		out := map[string]any{"outside": "drop", "hours": []any{hours("09:00", "17:00")}}
 		for k, v := range fields {
@@ -175,7 +177,7 @@ func TestTheFaultsOfRulesNameTheirFields(t *testing.T) {
 		return map[string]any{"schedule": out}
 	}
 	steps := func(list ...any) map[string]any { return map[string]any{"escalation": list} }
-	other := w.hook(newReceiver(t).URL)
+	second := w.hook(newReceiver(t).URL)
 	for _, c := range []struct {
 		fields  map[string]any
 		pointer string
@@ -192,10 +194,10 @@ func TestTheFaultsOfRulesNameTheirFields(t *testing.T) {
 		{map[string]any{"digest": map[string]any{"at": "8:00"}}, "/digest/at"},
 		{map[string]any{"digest": map[string]any{"at": "08:00", "every": "1h"}}, "/digest"},
 		{map[string]any{"digest": map[string]any{"at": "08:00"}, "alert_interval": "1h"}, "/digest"},
-		{steps(map[string]any{"after": "soon", "mechanisms": to(other)}), "/escalation/0/after"},
+		{steps(map[string]any{"after": "soon", "mechanisms": to(second)}), "/escalation/0/after"},
 		{steps(map[string]any{"after": "5m", "mechanisms": to(h)}), "/escalation/0/mechanisms/webhooks/0/id"},
 		{steps(map[string]any{"after": "5m", "mechanisms": map[string]any{}}), "/escalation/0/mechanisms"},
-		{steps(map[string]any{"after": "5m", "mechanisms": to(other)},
+		{steps(map[string]any{"after": "5m", "mechanisms": to(second)},
 			map[string]any{"after": "4m", "mechanisms": to(w.hook(newReceiver(t).URL))}), "/escalation/1/after"},
 	} {
 		body := map[string]any{"name": "p", "enabled": true, "alert_type": "shop_down", "mechanisms": to(h)}

@@ -13,11 +13,11 @@ func TestAScheduleOpensByTheWallClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := func(text string) time.Time {
-		moment, err := time.ParseInLocation("2006-01-02 15:04", text, berlin)
+		parsed, err := time.ParseInLocation("2006-01-02 15:04", text, berlin)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return moment
+		return parsed
 	}
 	office := Schedule{Outside: outsideHold, Hours: []ScheduleHours{
 		{Days: []string{"mon", "tue", "wed", "thu", "fri"}, From: "09:00", To: "17:00"},

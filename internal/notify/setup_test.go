@@ -221,6 +221,14 @@ func (w *world) serve() *httptest.Server {
 					AccountID:   acme,
 					Permissions: web.Permissions{"notifications:read"},
 				}, nil
+			case "writer":
+				return &web.Principal{
+					Kind:        web.KindToken,
+					ID:          token,
+					Name:        token,
+					AccountID:   acme,
+					Permissions: web.Permissions{"notifications:read", "notifications:write"},
+				}, nil
 			case "reader":
 				return &web.Principal{
 					Kind:        web.KindToken,

@@ -8,12 +8,12 @@ import (
 	"github.com/belfryhq/belfry/internal/notify"
 )
 
-func in(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
+func fromNow(d time.Duration) string { return time.Now().Add(d).UTC().Format(time.RFC3339Nano) }
 
 // silence creates one silence; fields are beside its times.
 func (w *world) silence(fields map[string]any) notify.Silence {
 	w.t.Helper()
-	body := map[string]any{"start_time": in(-time.Minute), "end_time": in(time.Hour), "reason": "planned work"}
+	body := map[string]any{"start_time": fromNow(-time.Minute), "end_time": fromNow(time.Hour), "reason": "planned work"}
 	for k, v := range fields {
 		body[k] = v
 	}
@@ -57,7 +57,7 @@ func TestASilencedAlertIsShownAndSentWhenItsSilenceEnds(t *testing.T) {
 		if after.State != "ended" {
 			t.Errorf("%+v", after)
 		}
-		status, failures := w.call("acme", "PUT", "/silences", []any{map[string]any{"id": s.ID, "end_time": in(time.Hour)}}, nil)
+		status, failures := w.call("acme", "PUT", "/silences", []any{map[string]any{"id": s.ID, "end_time": fromNow(time.Hour)}}, nil)
 		if status != 409 || failures[0].Source.Pointer != "/0/id" {
 			t.Errorf("a silence that has ended: %d %+v", status, failures)
 		}
@@ -76,7 +76,7 @@ func TestASilenceOfOnePolicyLeavesTheOthers(t *testing.T) {
 	s := w.silence(map[string]any{"policy_id": one.ID})
 	w.alert(map[string]any{"id": "a"})
 	until(t, "the other policy sends", func() bool { return w.states("a") == "notice delivered" })
-	w.must("PUT", "/silences", []any{map[string]any{"id": s.ID, "start_time": in(time.Hour), "end_time": in(2 * time.Hour)}}, nil)
+	w.must("PUT", "/silences", []any{map[string]any{"id": s.ID, "start_time": fromNow(time.Hour), "end_time": fromNow(2 * time.Hour)}}, nil)
 	w.alert(map[string]any{"id": "b"})
 	until(t, "a silence that is to come silences nothing", func() bool {
 		return w.states("b") == "notice delivered, notice delivered"
@@ -99,11 +99,11 @@ func TestTheFaultsOfASilenceNameTheirFields(t *testing.T) {
 		{map[string]any{"alert_type": "nothing"}, "/0/alert_type"},
 		{map[string]any{"alert_type": "shop_down", "filters": map[string]any{"region": []string{"mars"}}}, "/0/filters/region"},
 		{map[string]any{"alert_type": "shop_down", "filters": map[string]any{"regoin": []string{"eu"}}}, "/0/filters/regoin"},
-		{map[string]any{"alert_type": "shop_down", "end_time": in(-time.Hour)}, "/0/end_time"},
-		{map[string]any{"alert_type": "shop_down", "end_time": in(800 * 24 * time.Hour)}, "/0/end_time"},
+		{map[string]any{"alert_type": "shop_down", "end_time": fromNow(-time.Hour)}, "/0/end_time"},
+		{map[string]any{"alert_type": "shop_down", "end_time": fromNow(800 * 24 * time.Hour)}, "/0/end_time"},
 		{map[string]any{"alert_type": "shop_down", "reason": strings.Repeat("x", 600)}, "/0/reason"},
 	} {
-		body := map[string]any{"start_time": in(0), "end_time": in(time.Hour)}
+		body := map[string]any{"start_time": fromNow(0), "end_time": fromNow(time.Hour)}
 		for k, v := range c.fields {
 			body[k] = v
 		}

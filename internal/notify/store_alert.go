@@ -383,11 +383,13 @@ func (s *storing) insertAlert(p *prepared, e *entry) error {
 	}
 	state := "none"
 	changes := &foundChanges{}
-	if s.n.Changes != nil && p.rootKey == p.key && a.Event != event.AlertEnd {
-		state = "pending"
-		if p.changes != nil {
+	if p.rootKey == p.key && a.Event != event.AlertEnd {
+		switch {
+		case p.changes != nil:
 			state = "found"
 			changes = p.changes
+		case s.n.Changes != nil:
+			state = "pending"
 		}
 	}
 	listed, err := changes.encode()

@@ -35,7 +35,7 @@ func (n *Feature) EnabledPolicies(ctx context.Context, alertType string) (list [
 func (p *Policy) Account() string { return p.account }
 
 func scanPolicy(row db.Row) (p Policy, err error) {
-	var filters, mechanisms, rules string
+	var filters, mechanisms, rest string
 	var created, modified int64
 	err = row.Scan(
 		&p.ID,
@@ -49,7 +49,7 @@ func scanPolicy(row db.Row) (p Policy, err error) {
 		&p.AlertInterval,
 		&created,
 		&modified,
-		&rules,
+		&rest,
 	)
 	if err != nil {
 		return p, err
@@ -57,7 +57,7 @@ func scanPolicy(row db.Row) (p Policy, err error) {
 	p.Created = web.TimeOf(created)
 	p.Modified = web.TimeOf(modified)
 	err = errors.Join(json.Unmarshal([]byte(filters), &p.Filters), json.Unmarshal([]byte(mechanisms), &p.Mechanisms),
-		p.decodeRules(rules))
+		p.decodeRules(rest))
 	return p, err
 }
 
@@ -73,7 +73,7 @@ func policyValues(p *Policy) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rules, err := p.encodeRules()
+	rest, err := p.encodeRules()
 	return []any{
 		p.ID,
 		p.account,
@@ -86,7 +86,7 @@ func policyValues(p *Policy) ([]any, error) {
 		p.AlertInterval,
 		p.Created.Micros(),
 		p.Modified.Micros(),
-		rules,
+		rest,
 	}, err
 }
 

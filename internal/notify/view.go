@@ -78,6 +78,9 @@ func ViewOf(m *Message) View {
 		v.Links = append(v.Links, Link{"Acknowledge", m.AckURL})
 	}
 	v.Lead, _ = Preceded(m)
+	if m.Type == TypeAuditEvent && len(m.Changes) > 0 {
+		v.Lead = "In the audit log:"
+	}
 	v.Changes = m.Changes
 	v.More = m.More
 	if len(m.Digest) > 0 {

@@ -49,7 +49,7 @@ func notificationsOf(t *testing.T, a testAccount, objects map[string]string) {
 		},
 	})
 	silences := a.server.Call(t, a.Token, "POST", base+"/silences", []any{map[string]any{
-		"alert_type": kind, "start_time": "2026-11-01T00:00:00Z", "end_time": time.Now().Add(time.Hour).UTC(),
+		"alert_type": kind, "start_time": time.Now().Add(time.Hour).UTC(), "end_time": time.Now().Add(2 * time.Hour).UTC(),
 	}})
 	if !silences.Success {
 		t.Fatalf("status %d: %.500s", silences.Status, silences.Body)

@@ -49,10 +49,10 @@ func (c *Channel) Send(ctx context.Context, m *notify.Message) delivery.Result {
 func (*Channel) Preview(m *notify.Message) (notify.Rendered, error) { return notify.PreviewOf(Body(m)) }
 
 // space is the part of a URL that names the space: all webhooks of a space share its rate.
-func space(address string) string {
-	u, err := url.Parse(address)
+func space(webhookURL string) string {
+	u, err := url.Parse(webhookURL)
 	if err != nil {
-		return address
+		return webhookURL
 	}
 	return "gchat " + strings.TrimSuffix(u.Path, "/messages")
 }
