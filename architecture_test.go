@@ -70,11 +70,12 @@ var rules = []rule{
 	{"internal/producer", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/traffic", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/slo/tally", nil, "arithmetic of the objectives' engine: it knows no objective, database or page"},
-	{"internal/slo/exchange", []string{"internal/slo"},
+	{"internal/slo/exchange", []string{"internal/slo", "internal/event"},
 		"reads and writes files of other projects: it knows no server, database or page"},
 	{"internal/slo", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/notify", feature, "features talk on the bus, or the app hands one a function of another; notify " +
 		"never imports one of its channels"},
+	{"internal/incident", feature, "features talk on the bus, or the app hands one a function of another"},
 	{"internal/app", []string{"internal", "docs"}, "the wiring knows every feature, and the guides that it serves"},
 	{"internal/demo", []string{"internal/client", "internal/history", "internal/traffic", "internal/platform",
 		"examples"}, "knows Belfry by its public API, as any customer does; of the shop, its catalogue"},

@@ -63,6 +63,8 @@ BELFRY_TEST_PYTHON=$(scripts/tools.sh python)
 echo "Python       $BELFRY_TEST_PYTHON"
 BELFRY_TEST_PROMETHEUS=$(scripts/tools.sh prometheus)
 echo "Prometheus   $BELFRY_TEST_PROMETHEUS"
+BELFRY_TEST_ALERTMANAGER=$(scripts/tools.sh alertmanager)
+echo "Alertmanager $BELFRY_TEST_ALERTMANAGER"
 echo "kcat         $(scripts/tools.sh kcat)"
 echo "jq           $(scripts/tools.sh jq)"
 echo "sqlite3      $(scripts/tools.sh sqlite3)"
@@ -70,7 +72,8 @@ echo "sqlite3      $(scripts/tools.sh sqlite3)"
 BELFRY_TEST_SCREENSHOTS=${BELFRY_TEST_SCREENSHOTS:-$root/build/screenshots}
 mkdir -p "$BELFRY_TEST_SCREENSHOTS"
 echo "screenshots  ${BELFRY_TEST_SCREENSHOTS#"$root/"}"
-export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_PYTHON BELFRY_TEST_PROMETHEUS BELFRY_TEST_SCREENSHOTS BELFRY_TEST_ALL=1
+export BELFRY_TEST_POSTGRES BELFRY_TEST_KAFKA BELFRY_TEST_CHROMIUM BELFRY_TEST_NODE BELFRY_TEST_PYTHON BELFRY_TEST_PROMETHEUS
+export BELFRY_TEST_ALERTMANAGER BELFRY_TEST_SCREENSHOTS BELFRY_TEST_ALL=1
 
 step "go test"
 summary=$run/summary

@@ -6,6 +6,7 @@
 #   tools.sh jq         path of jq, which the documents use
 #   tools.sh sqlite3    path of the shell of SQLite, which the documents use
 #   tools.sh prometheus path of Prometheus
+#   tools.sh alertmanager path of Alertmanager
 #   tools.sh node       path of test/conformance/node, its packages installed
 #   tools.sh python     path of a Python with the packages of test/conformance/verify/python
 #
@@ -55,21 +56,31 @@ sqlite3() {
   program sqlite3
 }
 
-# Debian's package would start a service; the program alone is taken out of it.
-prometheus() {
-  if [ -n "${BELFRY_TEST_PROMETHEUS:-}" ]; then echo "$BELFRY_TEST_PROMETHEUS"; return; fi
-  program prometheus && return
-  local folder=$root/.cache/tools/prometheus fresh
-  if [ ! -x "$folder/usr/bin/prometheus" ]; then
-    program apt-get >/dev/null || die "Prometheus is missing: install it and run this again"
-    say "downloading Prometheus with apt-get"
+# debian_program PACKAGE prints the path of the program of a package. The package would start a service; the program
+# alone is taken out of it.
+debian_program() {
+  program "$1" && return
+  local folder=$root/.cache/tools/$1 fresh
+  if [ ! -x "$folder/usr/bin/$1" ]; then
+    program apt-get >/dev/null || die "$1 is missing: install it and run this again"
+    say "downloading $1 with apt-get"
     mkdir -p "$root/.cache/tools"
     fresh=$(mktemp -d "$folder.XXXXXX")
-    (cd "$fresh" && { apt-get -qq download prometheus || { apt-get -qq update && apt-get -qq download prometheus; }; } &&
-      dpkg -x prometheus_*.deb . && rm prometheus_*.deb) >&2 || { rm -rf "$fresh"; die "apt-get could not download prometheus"; }
+    (cd "$fresh" && { apt-get -qq download "$1" || { apt-get -qq update && apt-get -qq download "$1"; }; } &&
+      dpkg -x "$1"_*.deb . && rm "$1"_*.deb) >&2 || { rm -rf "$fresh"; die "apt-get could not download $1"; }
     mv -T "$fresh" "$folder" 2>/dev/null || rm -rf "$fresh"
   fi
-  echo "$folder/usr/bin/prometheus"
+  echo "$folder/usr/bin/$1"
+}
+
+prometheus() {
+  if [ -n "${BELFRY_TEST_PROMETHEUS:-}" ]; then echo "$BELFRY_TEST_PROMETHEUS"; return; fi
+  debian_program prometheus
+}
+
+alertmanager() {
+  if [ -n "${BELFRY_TEST_ALERTMANAGER:-}" ]; then echo "$BELFRY_TEST_ALERTMANAGER"; return; fi
+  debian_program prometheus-alertmanager
 }
 
 node() {
@@ -138,6 +149,6 @@ vulndb() {
 }
 
 case ${1:-} in
-  chromium | kcat | jq | sqlite3 | prometheus | node | python | golangci-lint | govulncheck | gitleaks | vulndb) "$1" ;;
+  chromium | kcat | jq | sqlite3 | prometheus | alertmanager | node | python | golangci-lint | govulncheck | gitleaks | vulndb) "$1" ;;
   *) die "expected a program: ${0##*/} is called as its first lines say" ;;
 esac

@@ -35,6 +35,7 @@ type flow struct {
 	producer *bus.Producer
 	start    int64 // Unix seconds of the first tick
 	next     int64 // ticks that were published
+	sent     int   // records that were published
 	published
 }
 
@@ -49,6 +50,9 @@ func measureFlow(ctx context.Context, o options, out *report.Report) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
+	if err := w.objectives(ctx); err != nil {
+		return err
+	}
 	t := out.Table("From the topic to a committed block",
 		"row", "counts", "bytes", "counts/s", "CPU of each", "took", "memory", "load")
 	t.Note(fmt.Sprintf("%s; SQLite, embedded broker, %d partitions, %s origins with an objective each in %s zones; every "+
@@ -61,10 +65,7 @@ func measureFlow(ctx context.Context, o options, out *report.Report) (err error)
 		}
 		before := process.SelfCPU()
 		began := time.Now()
-		if err := w.producer.Publish(ctx, list...); err != nil {
-			return err
-		}
-		if err := w.committed(ctx); err != nil {
+		if err := w.publish(ctx, list); err != nil {
 			return err
 		}
 		took := time.Since(began)
@@ -133,8 +134,7 @@ func newFlow(ctx context.Context, o options) (w *flow, closeAll func() error, er
 	closeAll = func() error {
 		return errors.Join(p.Close(context.WithoutCancel(ctx)), b.Close(), d.Close())
 	}
-	err = w.objectives(ctx)
-	return w, closeAll, err
+	return w, closeAll, nil
 }
 
 func account(i int) string { return fmt.Sprintf("%032x", 0x0192f7c4_17d17000+uint64(i)) }
@@ -227,9 +227,18 @@ func (w *flow) run(ctx context.Context, done func(context.Context) error) error 
 	return errors.Join(err, <-ended)
 }
 
+// publish publishes records and waits until they are committed.
+func (w *flow) publish(ctx context.Context, list []bus.Message) error {
+	if err := w.producer.Publish(ctx, list...); err != nil {
+		return err
+	}
+	w.sent += len(list)
+	return w.committed(ctx)
+}
+
 // committed waits until every published record is committed.
 func (w *flow) committed(ctx context.Context) error {
-	want := int(w.next) * w.accounts
+	want := w.sent
 	for {
 		var next int
 		err := w.db.View(ctx, func(tx *db.Tx) error {

@@ -3,6 +3,8 @@
 //
 //	go run ./bench/slo                    a million series
 //	go run ./bench/slo -lines 25000000    the size that docs/scale.md calculates with; 4 GB of memory, 8 GB on disk
+//	go run ./bench/slo -rows shard        as many properties through topic, shard and database
+//	go run ./bench/slo -rows prometheus   the same series in Prometheus, at the size of -targets
 //
 // The rows of the core run on one goroutine; CPU is user and system time of this process, the collector included.
 package main
@@ -26,18 +28,26 @@ type options struct {
 	active  float64
 	ticks   int
 	origins int
+	targets int
+	minutes float64
 	rows    string
 	dir     string
 	profile string
 }
 
 func main() {
+	if listen := os.Getenv(exporterVariable); listen != "" {
+		fmt.Fprintln(os.Stderr, "bench/slo:", export(listen))
+		os.Exit(1)
+	}
 	var o options
 	flag.IntVar(&o.lines, "lines", 1_000_000, "series, each with an objective")
 	flag.Float64Var(&o.active, "active", 0.2, "share of the series with a request in a tick of ten seconds")
 	flag.IntVar(&o.ticks, "ticks", 66, "ticks that are counted in the core's rows, 40 at least")
 	flag.IntVar(&o.origins, "origins", 50_000, "origins, each with an objective, of the rows from the topic")
-	flag.StringVar(&o.rows, "rows", "core,restart,flow", "the groups of rows")
+	flag.IntVar(&o.targets, "targets", 2000, "series of the comparison with Prometheus, each with an objective in Belfry")
+	flag.Float64Var(&o.minutes, "minutes", 2, "length of the comparison with Prometheus")
+	flag.StringVar(&o.rows, "rows", "core,restart,flow", "the groups of rows: core, restart, flow, shard, prometheus")
 	flag.StringVar(&o.dir, "dir", "", "folder for blocks; empty = a temporary one")
 	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of all rows")
 	flag.Parse()
@@ -77,6 +87,8 @@ func run(o options) (err error) {
 		{"core", core},
 		{"restart", restart},
 		{"flow", measureFlow},
+		{"shard", measureShard},
+		{"prometheus", compare},
 	} {
 		if !strings.Contains(","+o.rows+",", ","+group.name+",") {
 			continue

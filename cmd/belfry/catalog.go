@@ -115,25 +115,42 @@ func catalogApply(ctx context.Context, args []string, stdout, stderr io.Writer) 
 	f := flags("catalog apply", "catalog apply FILE [flags]",
 		"Shows what a catalogue file changes on a server (+ added, ~ changed, - removed, and what is breaking), then "+
 			"applies it.\nThe token is a product team's; without --url, --token and --producer the variables BELFRY_URL, "+
-			"BELFRY_TOKEN and\nBELFRY_PRODUCER count.",
+			"BELFRY_TOKEN and\nBELFRY_PRODUCER count. With --profile the file is one that comes with the program: cloudflare "+
+			"has the\npublic alert types of the Cloudflare v4 API that Belfry does not raise itself.",
 		"belfry catalog apply belfry.yaml --dry-run\nBELFRY_TOKEN=blfp_... belfry catalog apply belfry.yaml --url "+
-			"https://audit.example --producer 0192f7c417d170008000000000000001", stderr)
+			"https://audit.example --producer 0192f7c417d170008000000000000001\nbelfry catalog apply --profile cloudflare "+
+			"--without 'secondary_dns_*'", stderr)
 	address := f.String("url", "", addressUsage)
 	token := f.String("token", "", "a product team's `token`"+tokenUsage)
 	team := f.String("producer", os.Getenv("BELFRY_PRODUCER"), "the product team's `id`")
+	profile := f.String("profile", "", "apply the file of this `name`: cloudflare")
+	without := f.String("without", "", "leave out these alert `types` of the profile (comma-separated; a name may end in *)")
 	dryRun := f.Bool("dry-run", false, "only show what would change")
-	name, code := fileArgument(f, args, stdout, stderr)
-	if name == "" {
+	names, code, done := parseFiles(f, args, stdout)
+	switch {
+	case done:
 		return code
-	}
-	if *team == "" {
+	case *profile == "" && (len(names) != 1 || names[0] == ""):
+		return usageError(f, stderr, "one file is required, or --profile; see belfry %s --help", f.Name())
+	case *profile == "" && *without != "":
+		return usageError(f, stderr, "--without belongs to --profile")
+	case *profile != "" && len(names) > 0:
+		return usageError(f, stderr, "--profile replaces the file")
+	case *team == "":
 		return usageError(f, stderr, "--producer (or BELFRY_PRODUCER) is required")
 	}
 	c, err := newClient(*address, *token, stderr)
 	if err != nil {
 		return usageError(f, stderr, "%v", err)
 	}
-	file, code := readCatalogue(f.Name(), name, stderr)
+	name := *profile
+	var file *catalogue.File
+	if name == "" {
+		name = names[0]
+		file, code = readCatalogue(f.Name(), name, stderr)
+	} else if file, err = readProfile(name, *without); err != nil {
+		return usageError(f, stderr, "%v", err)
+	}
 	if file == nil {
 		return code
 	}

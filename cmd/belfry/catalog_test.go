@@ -180,3 +180,12 @@ func TestApplyShowsTheDifferenceFirst(t *testing.T) {
 		t.Errorf("%d %q %q", code, out, complaints)
 	}
 }
+
+func TestTheExamplesCataloguesAreGood(t *testing.T) {
+	for _, name := range []string{"shop", "dnswatch"} {
+		file := filepath.Join("..", "..", "examples", name, "belfry.yaml")
+		if code, out, complaints := catalog(t, "check", file); code != 0 {
+			t.Errorf("%s: %d %q %q", name, code, out, complaints)
+		}
+	}
+}

@@ -41,6 +41,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/run"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
@@ -101,6 +102,11 @@ type Config struct {
 	Objectives func(ctx context.Context, accountID string) ([]ZoneObjective, error)
 	Alerts     func(ctx context.Context, accountID, zoneID string, limit int) ([]ZoneAlert, error)
 	Traffic    func(ctx context.Context, accountID, zoneID string) (ZoneTraffic, error)
+
+	// Changes reads the newest changes of a zone, the oldest first, as flags on its charts; nil = none.
+	Changes func(
+		ctx context.Context, accountID, zoneID string, since, until time.Time, limit int,
+	) ([]ui.ChartMark, error)
 }
 
 // Feature is the feature of accounts. It is safe for concurrent use.

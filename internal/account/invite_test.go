@@ -204,7 +204,7 @@ func TestALinkIsRequestedByMail(t *testing.T) {
 	}
 	v := s.Visitor()
 	v.Post("/sign-in", "link", linkIn(t, mail), "next", "/profile").RedirectsTo("/profile")
-	v.Get("/profile").Expect(200).Says("Set a password").Lacks("Current password")
+	v.Get("/profile/password").Expect(200).Says("Set a password").Lacks("Current password")
 
 	s.Visitor().Post("/sign-in/mail", "email", "ana@acme.example").Expect(200)
 	s.drained()

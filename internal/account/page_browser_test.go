@@ -62,6 +62,7 @@ func furnished(t *testing.T) (s *dashboard, ana *site.Visitor, pages map[string]
 		"property-new": base + "/properties/new",
 		"property":     ana.Get(base + "/properties").Find(`href="(` + base + `/properties/[0-9a-f]{32})"`),
 		"profile":      "/profile",
+		"password":     "/profile/password",
 		"sign-in":      "/sign-in",
 		"sign-in-link": "/sign-in#link=" + strings.Repeat("0", 52),
 		"sign-out":     "/sign-out",

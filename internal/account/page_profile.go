@@ -1,8 +1,11 @@
 package account
 
 import (
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -13,6 +16,7 @@ const InvitationsPath = "/invitations"
 
 func (p *pages) addProfile() {
 	p.Get(ProfilePath, "", p.showProfile)
+	p.Get(ProfilePath+"/password", "", p.showPassword)
 	p.Post(ProfilePath+"/password", "", page.Form[passwordForm]{
 		Parse:  p.parsePassword,
 		Do:     p.setPassword,
@@ -57,14 +61,14 @@ type sessionView struct {
 
 // profilePage is the data of the template "profile".
 type profilePage struct {
+	Hub             ui.Hub
 	Path            string
 	Me              Profile
 	Sessions        []sessionView
-	AskCurrent      bool // the current password is needed to set a new one
-	Fresh           bool // it is not needed: the session began with a one-time link
-	MinPassword     int
+	MailsLinks      bool
 	Invitations     int
 	InvitationsPath string
+	Activity        *ui.Activity
 	Faults          ui.Faults
 }
 
@@ -93,9 +97,7 @@ func (p *pages) renderProfile(v *page.Visit, s *Session, faults ui.Faults) error
 	data := profilePage{
 		Path:            ProfilePath,
 		Me:              me,
-		AskCurrent:      me.HasPassword && !p.fresh(s),
-		Fresh:           me.HasPassword && p.fresh(s),
-		MinPassword:     MinPassword,
+		MailsLinks:      p.MailsLinks(),
 		Invitations:     len(invited),
 		InvitationsPath: InvitationsPath,
 		Faults:          faults,
@@ -103,7 +105,101 @@ func (p *pages) renderProfile(v *page.Visit, s *Session, faults ui.Faults) error
 	for _, one := range sessions {
 		data.Sessions = append(data.Sessions, sessionView{one, browserName(one.UserAgent)})
 	}
+	if data.Activity, err = p.ownActivity(v, &me); err != nil {
+		return err
+	}
+	data.setHub(s)
 	return v.Show(page.View{Section: "profile", Title: "Profile", Template: "profile", Status: faults.Status, Data: data})
+}
+
+func (d *profilePage) setHub(s *Session) {
+	me := d.Me
+	d.Hub = ui.Hub{
+		Avatar:   &ui.Person{Name: me.Name, Kind: "user"},
+		Title:    me.Name,
+		Subtitle: ui.Sentence{{Text: me.Email}},
+		Actions: []ui.Link{
+			{Label: passwordWords(&me), Icon: "key", Href: ProfilePath + "/password", Key: "e"},
+		},
+		More: []ui.Link{
+			{Label: "Delete my sign-in", Icon: "user-x", Href: ProfilePath + "/delete", Danger: true},
+		},
+	}
+	if me.Staff {
+		d.Hub.Status = ui.Status{Label: "Operator", Tone: ui.Warn}
+	}
+	address := ui.Property{Label: "Address", Text: me.Email, Icon: "mail", Note: "confirmed: alerts are sent to it"}
+	if !me.Confirmed {
+		address.Note = "not confirmed: no alert is sent to it"
+	}
+	password := ui.Property{Label: "Password", Text: "set"}
+	if !me.HasPassword {
+		password.Text = "none"
+	}
+	link := ui.Property{Label: "One-time link", Text: "by mail, from the sign-in page"}
+	if !d.MailsLinks {
+		link.Text = "from an owner of an account"
+		if me.Staff {
+			link.Text = "from another operator"
+		}
+	}
+	d.Hub.Properties = []ui.PropertyGroup{
+		{Properties: []ui.Property{address, {Label: "Added", At: me.CreatedOn.Time}, {
+			Label: "Id", Copy: me.ID, Text: clip(me.ID, 8) + "…",
+		}}},
+		{Title: "Sign-in", Action: ui.Link{Label: "Password", Href: ProfilePath + "/password"}, Properties: []ui.Property{
+			password, link, {Label: "This session", At: s.CreatedOn.Time, Ago: true},
+		}},
+	}
+}
+
+// passwordWords name the form of the password.
+func passwordWords(me *Profile) string {
+	if me.HasPassword {
+		return "Change the password"
+	}
+	return "Set a password"
+}
+
+// activityAccounts is how many accounts the profile reads the newest acts of a person from.
+const activityAccounts = 5
+
+// ownActivity reads the newest acts of the person in their accounts; nil where the person may read no audit log.
+func (p *pages) ownActivity(v *page.Visit, me *Profile) (*ui.Activity, error) {
+	if p.cfg.Activity == nil {
+		return nil, nil
+	}
+	type source struct{ id, name string }
+	var sources []source
+	if me.Staff {
+		sources = append(sources, source{Installation, "Installation"})
+	}
+	for _, m := range me.Accounts {
+		sources = append(sources, source{m.AccountID, m.AccountName})
+	}
+	sources = slices.DeleteFunc(sources, func(s source) bool { return !v.Who.Can(s.id, AuditRead) })
+	if len(sources) == 0 {
+		return nil, nil
+	}
+	out := &ui.Activity{Title: "What you did", Note: "the newest acts in your accounts", Empty: "Nothing yet."}
+	for _, s := range sources[:min(len(sources), activityAccounts)] {
+		a, err := p.cfg.Activity(v.Context(), v.Who, s.id, feature.About{Actor: me.ID}, hubRows)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range a.Rows {
+			if len(sources) > 1 {
+				row.Note = strings.TrimPrefix(row.Note+" · "+s.name, " · ")
+			}
+			out.Rows = append(out.Rows, row)
+		}
+		if len(sources) == 1 {
+			out.All = a.All
+		}
+	}
+	slices.SortStableFunc(out.Rows, func(a, b ui.ActivityRow) int { return b.At.Compare(a.At) })
+	out.Rows = out.Rows[:min(len(out.Rows), hubRows)]
+	return out, nil
 }
 
 // fresh reports whether the session may replace a forgotten password.
@@ -137,12 +233,50 @@ func (p *pages) setPassword(v *page.Visit, f *passwordForm) error {
 	return p.SetPassword(v.Context(), v.Who, f.session, f.current, f.new)
 }
 
+// passwordPage is the data of the template "password".
+type passwordPage struct {
+	Path        string
+	Me          Profile
+	Title       string
+	AskCurrent  bool // the current password is needed to set a new one
+	Fresh       bool // it is not needed: the session began with a one-time link
+	MinPassword int
+	Faults      ui.Faults
+}
+
+func (p *pages) showPassword(v *page.Visit) error {
+	s, err := p.ownSession(v)
+	if err != nil {
+		return err
+	}
+	return p.renderPasswordForm(v, &passwordForm{session: s}, ui.Faults{})
+}
+
 func (p *pages) renderPasswordForm(v *page.Visit, f *passwordForm, faults ui.Faults) error {
 	if wait := faults.RetryAfter; wait > 0 {
 		faults.Say("", "Too many attempts. Try again in "+waitWords(wait)+".")
 	}
 	faults.Say("current", "This is not your current password.")
-	return p.renderProfile(v, f.session, faults)
+	me, err := p.Profile(v.Context(), f.session.PersonID)
+	if err != nil {
+		return err
+	}
+	data := passwordPage{
+		Path:        ProfilePath,
+		Me:          me,
+		Title:       passwordWords(&me),
+		AskCurrent:  me.HasPassword && !p.fresh(f.session),
+		Fresh:       me.HasPassword && p.fresh(f.session),
+		MinPassword: MinPassword,
+		Faults:      faults,
+	}
+	return v.Show(page.View{
+		Section:  "profile",
+		Title:    data.Title,
+		Template: "password",
+		Status:   faults.Status,
+		Data:     data,
+	})
 }
 
 func (p *pages) passwordSet(v *page.Visit, _ *passwordForm) error {

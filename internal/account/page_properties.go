@@ -2,7 +2,6 @@ package account
 
 import (
 	"strings"
-	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/page"
@@ -397,6 +396,3 @@ func (p *pages) deleteProperty(v *page.Visit) error {
 	}
 	return v.Redirect(PropertiesPath(v.Account), "property-deleted")
 }
-
-// hourTitle names an hour of a column.
-func hourTitle(start time.Time) string { return start.UTC().Format("2 Jan, 15:04") + " UTC" }

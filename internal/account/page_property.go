@@ -50,8 +50,9 @@ type ZoneTraffic struct {
 	Total  uint64
 	Bad    uint64
 	LastAt time.Time // of the newest requests; zero = none
-	Hours  []ZoneHour
-	Down   []string // origins that cannot be reached
+	Down   []string  // origins that cannot be reached
+
+	Intervals []ZoneInterval // of the same length, the oldest first
 
 	Limited []ZoneLimit // names that the account has too many of
 }
@@ -69,8 +70,8 @@ type ZoneLimit struct {
 // shownOrigins is the number of unreachable origins that the page of a property names.
 const shownOrigins = 5
 
-// ZoneHour is the requests of one hour.
-type ZoneHour struct {
+// ZoneInterval is the requests of a short time.
+type ZoneInterval struct {
 	Start time.Time
 	Total uint64
 	Bad   uint64
@@ -91,7 +92,8 @@ type propertyPage struct {
 	Alerted    bool
 	AllAlerts  string
 	Traffic    *ZoneTraffic
-	Columns    ui.Columns
+	Rate       ui.Chart // requests a second
+	Failures   ui.Chart // share of the requests
 	Activity   *ui.Activity
 	CanWrite   bool
 }
@@ -101,6 +103,7 @@ const (
 	hubHeadPart  = "hub-head"
 	hubSidePart  = "hub-side"
 	activityPart = "activity"
+	trafficPart  = "traffic"
 	nowPart      = "now" // all other sections
 )
 
@@ -116,6 +119,11 @@ func (p *pages) showProperty(v *page.Visit) error {
 	}
 	if part != activityPart {
 		if err := p.readProperty(v, &data); err != nil {
+			return err
+		}
+	}
+	if part == "" || part == trafficPart {
+		if err := p.drawTraffic(v, &data); err != nil {
 			return err
 		}
 	}
@@ -164,9 +172,59 @@ func (p *pages) readProperty(v *page.Visit, data *propertyPage) error {
 			return err
 		}
 		data.Traffic = &traffic
-		data.Columns = traffic.columns()
 	}
 	data.setMetrics()
+	return nil
+}
+
+// marksOfChanges is how many changes are flags on the charts.
+const marksOfChanges = 8
+
+// drawTraffic draws the requests and the failures of the last day, with the changes of the property as flags.
+func (p *pages) drawTraffic(v *page.Visit, d *propertyPage) error {
+	const empty = "No requests in the last 24 hours"
+	d.Rate = ui.Chart{Label: "Requests", Unit: "/s", Empty: empty, Min: new(float64)}
+	d.Failures = ui.Chart{Label: "Failed requests", Unit: "%", Empty: empty, Min: new(float64), Small: true}
+	if d.Traffic == nil || d.Traffic.Total == 0 || len(d.Traffic.Intervals) < 2 {
+		return nil
+	}
+	list := d.Traffic.Intervals
+	step := list[1].Start.Sub(list[0].Start)
+	rate := ui.ChartSeries{Name: "Requests", Fill: true}
+	failed := ui.ChartSeries{Name: "Failed", Tone: ui.Bad, Fill: true}
+	now := p.now()
+	for _, one := range list {
+		// The present interval is not over; its first seconds say too little.
+		lasted := min(step, now.Sub(one.Start))
+		if lasted < time.Minute {
+			break
+		}
+		d.Rate.X = append(d.Rate.X, one.Start.Unix())
+		perSecond := float64(one.Total) / lasted.Seconds()
+		rate.Y = append(rate.Y, &perSecond)
+		var share *float64
+		if one.Total > 0 {
+			share = new(100 * float64(one.Bad) / float64(one.Total))
+		}
+		failed.Y = append(failed.Y, share)
+	}
+	d.Failures.X = d.Rate.X
+	d.Rate.Series = []ui.ChartSeries{rate}
+	d.Failures.Series = []ui.ChartSeries{failed}
+	audit := auditLink(v, "zone", d.Zone.ID)
+	if audit == "" {
+		return nil
+	}
+	d.Rate.AuditHref = audit + "&since={from}&before={to}" // the script replaces these
+	d.Failures.AuditHref = d.Rate.AuditHref
+	if p.cfg.Changes == nil {
+		return nil
+	}
+	var err error
+	d.Rate.Marks, err = p.cfg.Changes(v.Context(), v.Account, d.Zone.ID, list[0].Start, now, marksOfChanges)
+	if err != nil {
+		p.cfg.Log.WarnContext(v.Context(), "a chart has no flags of changes", "error", err)
+	}
 	return nil
 }
 
@@ -182,26 +240,6 @@ func (p *pages) objectivesByZone(v *page.Visit) (map[string][]ZoneObjective, err
 		byZone[o.Zone] = append(byZone[o.Zone], o)
 	}
 	return byZone, err
-}
-
-// columns draws the hours.
-func (t ZoneTraffic) columns() ui.Columns {
-	c := ui.Columns{Label: "Requests by hour", From: "24 h ago", To: "now"}
-	for _, h := range t.Hours {
-		c.Columns = append(c.Columns, ui.Column{
-			Title: fmt.Sprintf("%s: %s, %s failed", hourTitle(h.Start), requestsText(h.Total), numText(h.Bad)),
-			Good:  float64(h.Total - h.Bad),
-			Bad:   float64(h.Bad),
-		})
-	}
-	return c
-}
-
-func requestsText(n uint64) string {
-	if n == 1 {
-		return "1 request"
-	}
-	return numText(n) + " requests"
 }
 
 func numText(n uint64) string {

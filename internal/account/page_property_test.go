@@ -31,7 +31,18 @@ func withNeighbours(zone *string) func(*account.Config) {
 		}
 		cfg.Traffic = func(context.Context, string, string) (account.ZoneTraffic, error) {
 			return account.ZoneTraffic{Total: 12_000, Bad: 30, LastAt: at,
-				Hours: []account.ZoneHour{{Start: at, Total: 12_000, Bad: 30}}}, nil
+				Intervals: []account.ZoneInterval{
+					{Start: at, Total: 6_000},
+					{Start: at.Add(10 * time.Minute), Total: 6_000, Bad: 30},
+				}}, nil
+		}
+		cfg.Changes = func(
+			_ context.Context, _, zoneID string, since, _ time.Time, _ int,
+		) ([]ui.ChartMark, error) {
+			if zoneID != *zone {
+				return nil, nil
+			}
+			return []ui.ChartMark{{At: since.Unix() + 60, Label: "Ana lowered the timeout", Href: "/change-1"}}, nil
 		}
 		cfg.Activity = func(
 			_ context.Context, _ *web.Principal, _ string, about feature.About, _ int,
@@ -52,14 +63,15 @@ func TestThePageOfAPropertyShowsWhatDependsOnIt(t *testing.T) {
 	ana := s.Member(acme, "ana@acme.example", account.Owner)
 	ana.Get(href).Expect(200).
 		Says("1 alert fires", "&lt;b&gt;Checkout", "41 %", "12,000", "0.25 % of the requests", "11 min",
-			"4 Mar, 05:00 UTC: 12,000 requests, 30 failed", "Ana changed zone "+zone).
+			"Failed requests", "Ana lowered the timeout", "Ana changed zone "+zone).
 		Lacks("<b>Checkout").
-		Links("/objective-1", "/alert-2", "/accounts/"+acme+"/objectives/new?zone="+zone)
+		Links("/change-1", "/objective-1", "/alert-2", "/accounts/"+acme+"/objectives/new?zone="+zone)
 	ana.Get("/accounts/"+acme+"/properties/"+other).Expect(200).
 		Says("No objective yet", "No alert about this property").Lacks("1 alert fires", "Checkout")
 	s.Run("parts", func() {
 		ana.Fragment(href, "div#now").Expect(200).Says("41 %", "Budget burns").Lacks("Ana changed", "<h1>")
 		ana.Fragment(href, "div#hub-head").Expect(200).Says("1 alert fires").Lacks("41 %")
+		ana.Fragment(href, "div#traffic").Expect(200).Says("12,000", "Ana lowered").Lacks("41 %</span>", "Ana changed")
 		ana.Fragment(href, "section#activity").Expect(200).Says("Ana changed").Lacks("41 %")
 	})
 	s.Run("a role without these permissions", func() {

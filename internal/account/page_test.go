@@ -144,7 +144,8 @@ func TestPasswordAndSessions(t *testing.T) {
 	const first = "a long sentence to remember"
 	const second = "another sentence of that kind"
 	s.Run("set a password", func() {
-		ana.Get("/profile").Expect(200).Says("Set a password", "as owner", "this one").Lacks("Current password")
+		ana.Get("/profile").Expect(200).Says("Set a password", "as owner", "this one")
+		ana.Get("/profile/password").Expect(200).Says("Set a password").Lacks("Current password")
 		ana.Post("/profile/password", "password", first, "again", "different").
 			Expect(400).Says("The passwords are not the same.").Lacks(first)
 		ana.Post("/profile/password", "password", "short", "again", "short").Expect(400).
@@ -153,7 +154,8 @@ func TestPasswordAndSessions(t *testing.T) {
 	})
 	s.Run("change it", func() {
 		phone.Post("/sign-in", "email", "ana@acme.example", "password", first).RedirectsTo("/")
-		phone.Get("/profile").Expect(200).Says("Current password")
+		phone.Get("/profile").Expect(200).Says("Change the password", "Sign-in", "set")
+		phone.Get("/profile/password").Expect(200).Says("Current password")
 		phone.Post("/profile/password", "current", "wrong", "password", second, "again", second).
 			Expect(403).Says("This is not your current password.")
 	})

@@ -25,6 +25,7 @@ func (a *App) newAccount(ctx context.Context, env feature.Env) (feature.Feature,
 		Objectives:     a.propertyObjectives,
 		Alerts:         a.propertyAlerts,
 		Traffic:        a.propertyTraffic,
+		Changes:        a.propertyChanges,
 	})
 	if err != nil {
 		return feature.Feature{}, err

@@ -31,7 +31,7 @@ func TestBelfrysOwnCatalogueHasEveryChangeThatBelfryRecords(t *testing.T) {
 	}
 	own := catalogue.Compiled[*audit.Declared](p)
 	found := 0
-	for _, dir := range []string{"../account", "../producer", "../audit", "../slo", "../notify", "."} {
+	for _, dir := range []string{"../account", "../producer", "../audit", "../slo", "../notify", "../incident", "."} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
+	"github.com/belfryhq/belfry/internal/incident"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -56,6 +57,7 @@ type App struct {
 	Traffic  *traffic.Feature
 	SLO      *slo.Feature
 	Notify   *notify.Feature
+	Incident *incident.Feature
 	API      *web.API
 	server   *web.Server
 	jobs     *jobs.Queue

@@ -76,6 +76,8 @@ type Config struct {
 	// Set by `belfry demo` for its own server: the addresses of its shop and its inbox, separated
 	// by a space. The overview of the demo's account then shows the demo's steps. Empty = none.
 	Tour string `env:"BELFRY_TOUR"`
+	// on = the public status page at /status, as soon as the operators have added a component; off = none.
+	StatusPage string `env:"BELFRY_STATUS_PAGE" default:"on"`
 	// smtp[s]://user:pass@host:port; empty = mail stays in the built-in inbox.
 	SMTPURL string `env:"BELFRY_SMTP_URL" secret:"true"`
 	// The sender's address on mail; empty = belfry@ the host of BELFRY_EXTERNAL_URL.
@@ -103,7 +105,7 @@ type Config struct {
 	LogLevel string `env:"BELFRY_LOG_LEVEL" default:"info"`
 	// text or json; empty = text on a terminal, else json.
 	LogFormat string `env:"BELFRY_LOG_FORMAT"`
-	// Roles of this process, separated by commas: api, producer, audit, traffic, slo, notify, or all.
+	// Roles of this process, separated by commas: api, producer, audit, traffic, slo, notify, incident, or all.
 	Roles []string `env:"BELFRY_ROLES" default:"all"`
 
 	// Interval at which an open stream's credential is checked again; 0 = 15 s. No setting: tests shorten it.
@@ -306,6 +308,9 @@ func (c *Config) check() (faults []string) {
 	}
 	if !slices.Contains([]string{"", "text", "json"}, c.LogFormat) {
 		fault("BELFRY_LOG_FORMAT: %q must be text or json", c.LogFormat)
+	}
+	if !slices.Contains([]string{"on", "off"}, c.StatusPage) {
+		fault("BELFRY_STATUS_PAGE: %q must be on or off", c.StatusPage)
 	}
 	for _, r := range c.Roles {
 		if r != "all" && !slices.Contains(RoleNames(), r) {

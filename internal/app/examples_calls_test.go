@@ -70,6 +70,7 @@ func (r *recorder) callEverything() {
 	r.callAudit(s)
 	r.callObjectives(s)
 	r.callNotifications(s, receiver.URL)
+	r.callIncidents(s, receiver.URL)
 	r.callJobs(s)
 	r.callEnds(s)
 }
@@ -388,7 +389,7 @@ func (r *recorder) callObjectives(s *story) {
 			}}},
 		}}}},
 	}}}})
-	r.do("send-prometheus-metrics", input{path: one, kind: "application/x-protobuf", text: "\x00"}) // no series
+	r.do("send-prometheus-metrics", input{path: one, kind: "application/x-protobuf", text: noSeries})
 	poll.Until(r.t, "the objective burns", func() bool {
 		var list []json.RawMessage
 		err := json.Unmarshal(r.do("list-objective-transitions", input{path: path}), &list)
@@ -403,6 +404,11 @@ func (r *recorder) callObjectives(s *story) {
 	r.do("get-objective-spending", input{path: path})
 	r.do("preview-objective", input{path: one, body: objective})
 	r.do("get-objectives-report", input{path: one})
+	r.do("replace-report-schedule", input{path: one, body: object{
+		"enabled":   true,
+		"addresses": []string{"ana@acme.example"},
+	}})
+	r.do("get-report-schedule", input{path: one})
 	r.callCorrections(s, id)
 	r.do("delete-objective", input{path: []string{s.account, gone}})
 }
@@ -430,6 +436,7 @@ func (r *recorder) callCorrections(s *story, objective string) {
 		"from":   at(24 * time.Hour),
 		"to":     at(32 * time.Hour),
 	}
+	r.do("preview-correction", input{path: one, body: upgrade})
 	planned := ask("create-correction", input{path: one, body: upgrade})
 	r.do("reject-correction", input{path: planned})
 	r.do("list-corrections", input{path: one})
@@ -452,3 +459,6 @@ func (r *recorder) callTrafficRules(s *story, log string) {
 	}})
 	r.do("get-counting-rules", input{path: one, query: url.Values{"zone": {"checkout.shop.example"}}})
 }
+
+// noSeries is a request of remote write without series that can be printed: snappy of fields that no version knows.
+const noSeries = " |yA requesyt of remyote writ}e..."

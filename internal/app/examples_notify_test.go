@@ -72,6 +72,7 @@ func (r *recorder) callNotifications(s *story, receiver string) {
 	r.do("get-policy", input{path: path})
 	r.do("send-policy-test-messages", input{path: path})
 	r.do("send-alerts", input{path: one, body: paymentAlert("cardpay-3", "start")})
+	r.callOnRamps(one)
 	notice := paymentAlert("cardpay-notice-1", "notice")
 	notice["account_id"], notice["correlation_id"] = "ext:acme", "cardpay-notice-1"
 	r.do("send-alerts-of-many-accounts", input{token: s.teamToken, body: []object{notice}})
@@ -184,4 +185,58 @@ func (r *recorder) callOwnership() {
 	r.do("transfer-ownership", input{client: ines, path: []string{account}, body: object{"member_id": next}})
 	r.do("close-account", input{path: []string{account}, body: object{"name": "Globex"}})
 	r.do("reopen-account", input{path: []string{account}})
+}
+
+// callOnRamps sends alerts in the formats of other systems.
+func (r *recorder) callOnRamps(one []string) {
+	alert := func(name, status string) object {
+		return object{
+			"status":       status,
+			"labels":       object{"alertname": name, "severity": "warning", "instance": "checkout.shop.example:9090"},
+			"annotations":  object{"summary": "Requests of checkout take longer than 500 ms"},
+			"startsAt":     "2026-11-28T10:00:00Z",
+			"generatorURL": "https://prometheus.example/graph?g0.expr=latency",
+		}
+	}
+	posted := alert("HighLatency", "firing")
+	delete(posted, "status")
+	posted["endsAt"] = "2126-11-28T10:04:00Z"
+	r.do("post-prometheus-alerts", input{path: one, body: []object{posted}})
+	hook := object{
+		"version":  "4",
+		"groupKey": `{}:{alertname="DiskFull"}`,
+		"status":   "firing",
+		"receiver": "belfry",
+		"alerts":   []object{alert("DiskFull", "firing")},
+	}
+	r.do("receive-alertmanager-webhook", input{path: one, body: hook})
+	folder := alert("QueueLong", "firing")
+	folder["values"] = object{"A": 91.4}
+	hook["alerts"] = []object{folder}
+	r.call("POST", "/accounts/"+one[0]+"/alerting/v3/policies", object{
+		"name":       "Grafana to Kim",
+		"enabled":    true,
+		"alert_type": "grafana_alert",
+		"mechanisms": object{"inbox": []object{{"id": "user:kim"}}},
+	})
+	r.do("receive-grafana-webhook", input{path: one, body: hook})
+	r.callInbox(one)
+}
+
+// callInbox reads the inbox of a user and acts on it.
+func (r *recorder) callInbox(one []string) {
+	of := url.Values{"member": {"user:kim"}}
+	var list []struct{ ID string }
+	poll.Until(r.t, "the alert is in the inbox", func() bool {
+		err := json.Unmarshal(r.do("list-inbox", input{path: one, query: of}), &list)
+		return err == nil && len(list) == 1
+	})
+	r.do("count-unread-inbox", input{path: one, query: of})
+	r.do("stream-inbox", input{path: one, query: url.Values{"member": {"user:kim"}, "last_event_id": {"0"}}})
+	entry := append([]string{one[0]}, list[0].ID)
+	r.do("read-inbox-entry", input{path: entry, query: of, body: object{"read": true}})
+	until := time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05Z")
+	r.do("snooze-inbox-entry", input{path: entry, query: of, body: object{"until": until}})
+	r.do("archive-inbox-entry", input{path: entry, query: of, body: object{"archived": true}})
+	r.do("read-inbox", input{path: one, query: of})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
 	"github.com/belfryhq/belfry/internal/feature"
+	"github.com/belfryhq/belfry/internal/incident"
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/platform/broker"
 	"github.com/belfryhq/belfry/internal/platform/bus"
@@ -35,6 +36,7 @@ func features() []featureRow {
 		{traffic.Manifest, (*App).newTraffic},
 		{slo.Manifest, (*App).newSLO},
 		{notify.Manifest, (*App).newNotify},
+		{incident.Manifest, (*App).newIncident},
 	}
 }
 
@@ -50,11 +52,11 @@ func manifests() []feature.Manifest {
 	return append(list, webManifest)
 }
 
-// RoleNames lists the roles that a process may have: the API, and each feature that reads topics.
+// RoleNames lists the roles that a process may have: the API, and each feature that reads topics or works on its own.
 func RoleNames() []string {
 	list := []string{roleAPI}
 	for _, m := range manifests() {
-		if len(m.Consumes) > 0 {
+		if len(m.Consumes) > 0 || m.Works {
 			list = append(list, m.Name)
 		}
 	}

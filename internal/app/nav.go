@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/incident"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
@@ -41,6 +42,7 @@ var customerNav = []entry{
 	{"summary", "Record", "Summary", "trending-up", "u", accountPath + "/audit/summary", account.AuditRead},
 	{"rejects", "Record", "Rejected events", "octagon-alert", "r", accountPath + "/audit/rejects", account.AuditRead},
 	{"integrity", "Record", "Integrity", "shield-check", "i", accountPath + "/audit/integrity", account.AuditRead},
+	{"inbox", "Alerts", "Inbox", "inbox", "d", accountPath + "/inbox", account.NotificationsRead},
 	alertsEntry,
 	{"notifications", "Alerts", "Notifications", "bell", "n", accountPath + "/notifications", account.NotificationsRead},
 	{"objectives", "Alerts", "Objectives", "target", "b", accountPath + "/objectives", account.SLORead},
@@ -56,6 +58,8 @@ var operatorNav = []entry{
 	{"console", "", "Start", "house", "h", consolePath, account.AccountsRead},
 	{"producers", "Integrations", "Product teams", "package", "p", "/console/producers", account.CatalogWrite},
 	{"rejects", "Integrations", "Rejected events", "octagon-alert", "r", "/console/rejects", account.CatalogWrite},
+	{"incidents", "Status", "Incidents", "siren", "i", incident.ConsolePath, account.AccountsRead},
+	{"status", "Status", "Status page", "radio", "t", incident.PagePath, account.AccountsRead},
 	{"accounts", "Installation", "Accounts", "building-2", "a", account.AccountsPath, account.AccountsRead},
 	{"operators", "Installation", "Operators", "users", "o", account.OperatorsPath, account.AccountsWrite},
 	{"jobs", "Installation", "Jobs", "workflow", "j", "/console/jobs", account.AccountsRead},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/audit"
@@ -48,6 +49,7 @@ func (a *App) newNotify(_ context.Context, env feature.Env) (feature.Feature, er
 		Closed:      a.Account.RefuseClosed,
 		Zone:        a.notifyZone,
 		Member:      a.Account.IsMember,
+		Recipients:  a.recipients,
 		Unconfirmed: a.Account.Unconfirmed,
 		Changes:     a.changesBefore,
 		Live:        a.liveSentence,
@@ -187,4 +189,35 @@ func (a *App) alertTypes(ctx context.Context) ([]*notify.AlertType, error) {
 		return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Type, b.Type))
 	})
 	return types, nil
+}
+
+// mostRecipients limits the members of a role that get a message.
+const mostRecipients = 1000
+
+// recipients are the active members behind a member's id or role:ROLE.
+func (a *App) recipients(ctx context.Context, accountID, ref string) ([]notify.Recipient, error) {
+	role, all := strings.CutPrefix(ref, "role:")
+	if !all {
+		m, err := a.Account.Member(ctx, accountID, ref)
+		if errs.KindOf(err) == errs.NotFound || err == nil && m.Status != "active" {
+			return nil, nil
+		}
+		return []notify.Recipient{{ID: m.ID, Name: cmp.Or(m.Name, m.Email)}}, err
+	}
+	var found []notify.Recipient
+	for after := ""; ; {
+		list, err := a.Account.Members(ctx, accountID, after, mostRecipients)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range list {
+			if string(m.Role) == role && m.Status == "active" && len(found) < mostRecipients {
+				found = append(found, notify.Recipient{ID: m.ID, Name: cmp.Or(m.Name, m.Email)})
+			}
+		}
+		if len(list) < mostRecipients {
+			return found, nil
+		}
+		after = list[len(list)-1].ID
+	}
 }

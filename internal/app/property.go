@@ -2,8 +2,11 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
+	"github.com/belfryhq/belfry/internal/platform/ui"
+	"github.com/belfryhq/belfry/internal/slo"
 )
 
 // The page of a property shows objectives, alerts and traffic. Its feature is constructed before theirs, so these
@@ -66,8 +69,8 @@ func (a *App) propertyTraffic(ctx context.Context, accountID, zoneID string) (ac
 			})
 		}
 	}
-	for _, h := range t.Hours {
-		out.Hours = append(out.Hours, account.ZoneHour{Start: h.Start.Time, Total: h.Total, Bad: h.Bad})
+	for _, h := range t.Intervals {
+		out.Intervals = append(out.Intervals, account.ZoneInterval{Start: h.Start.Time, Total: h.Total, Bad: h.Bad})
 	}
 	if err != nil {
 		return out, err
@@ -81,3 +84,21 @@ func (a *App) propertyTraffic(ctx context.Context, accountID, zoneID string) (ac
 
 // nameNouns are the words for the kinds of names in traffic.
 var nameNouns = map[string]string{"origin": "origins", "hostname": "hostnames", "path_class": "path classes"}
+
+// propertyChanges are the newest changes of a property as flags on its charts, the oldest first.
+func (a *App) propertyChanges(
+	ctx context.Context, accountID, zoneID string, since, until time.Time, limit int,
+) ([]ui.ChartMark, error) {
+	list, err := a.zoneChanges(ctx, slo.ChangesQuery{
+		Account: accountID,
+		Zone:    zoneID,
+		Since:   since,
+		Until:   until,
+		Limit:   limit,
+	})
+	var marks []ui.ChartMark
+	for _, c := range list {
+		marks = append(marks, ui.ChartMark{At: c.At.Unix(), Label: c.Label, Href: c.Href, Tone: ui.Info})
+	}
+	return marks, err
+}

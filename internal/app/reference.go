@@ -58,6 +58,8 @@ var guides = []reference.Guide{
 		About: "Count requests: from the product, or from access logs."},
 	{Name: "accounts", Title: "Accounts and access", File: "guide/accounts.md",
 		About: "Accounts, members, roles, tokens, permissions."},
+	{Name: "status", Title: "Incidents and the status page", File: "guide/status.md",
+		About: "Declare incidents and maintenance, and show them to everybody."},
 	{Name: "operate", Title: "Operate", File: "guide/operate.md",
 		About: "Build, deploy, back up, upgrade, repair."},
 	{Name: "configure", Title: "Configure", File: "guide/configure.md", About: "All settings."},
@@ -88,6 +90,8 @@ var referenceGroups = []reference.Group{
 		About: "Product teams with their catalogues, tokens and rejected events. The API calls a team a producer."},
 	{Tag: "Search", Title: "Search", About: "Objects of an account by name or id."},
 	{Tag: "Jobs", Title: "Jobs", About: "Long work such as exports: its progress, its result and its file."},
+	{Tag: "Incidents", Title: "Incidents", Guide: "status",
+		About: "Incidents and maintenance of the platform, its components, and the subscribers of the status page."},
 	{Tag: "Operators", Title: "Operators", Guide: "accounts", About: "The people who run this installation."},
 	{Tag: "Server", Title: "Server", Guide: "operate", About: "Limits and addresses of this installation."},
 }

@@ -15,13 +15,19 @@ import (
 
 // newSLO constructs the objectives.
 func (a *App) newSLO(_ context.Context, env feature.Env) (feature.Feature, error) {
-	var err error
+	send, err := a.sendMail()
+	if err != nil {
+		return feature.Feature{}, err
+	}
 	a.SLO, err = slo.New(slo.Config{
-		Env:     env,
-		Zone:    a.Account.ResolveZone,
-		Changes: a.zoneChanges,
-		Zones:   a.zoneNames,
-		Aliases: a.zoneAliases,
+		Env:         env,
+		Zone:        a.Account.ResolveZone,
+		Changes:     a.zoneChanges,
+		Zones:       a.zoneNames,
+		Aliases:     a.zoneAliases,
+		Member:      a.Account.IsMember,
+		AccountName: a.accountName,
+		SendMail:    reportMail(send),
 
 		OriginPolicies: a.originPolicies,
 	})
@@ -47,6 +53,16 @@ func (a *App) originPolicies(ctx context.Context) ([]slo.OriginPolicy, error) {
 		}
 	}
 	return list, err
+}
+
+// reportMail sends the mails of the objectives as the accounts send theirs; nil without a mail server.
+func reportMail(send func(context.Context, account.Mail) error) func(context.Context, slo.Mail) error {
+	if send == nil {
+		return nil
+	}
+	return func(ctx context.Context, m slo.Mail) error {
+		return send(ctx, account.Mail{ID: m.ID, To: m.To, Subject: m.Subject, Text: m.Text})
+	}
 }
 
 // zoneNames lists the properties that the form of an objective offers.

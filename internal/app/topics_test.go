@@ -124,7 +124,7 @@ func TestEachProducerOfATopicIsRegistered(t *testing.T) {
 // inProcess are the calls by which the app passes the topics that are not on the bus, by consumer.
 var inProcess = map[string]map[string]string{
 	event.TopicAuditSelf:   {"audit": "a.Audit.AppendOwn("},
-	event.TopicAuditErased: {"notify": "a.Notify.Erased(", "producer": "a.Producer.Erased("},
+	event.TopicAuditErased: {"notify": "a.Notify.Erased(", "producer": "a.Producer.Erased(", "slo": "a.SLO.Erased("},
 }
 
 func TestEachConsumerOfATopicIsRegistered(t *testing.T) {

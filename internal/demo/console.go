@@ -40,6 +40,7 @@ belfry: ready on %[1]s
               %[12]s)
   Shop        %[3]s
   Your inbox  %[4]s  (webhooks and mail arrive here)
+  Status      %[1]s/status  (what customers see of incidents and maintenance)
   API         %[1]s/client/v4   docs: %[1]s/docs
   Token       %[5]s  (account ext:demo)
   Kafka       %[6]s

@@ -55,6 +55,10 @@ func (d *demo) setUp(ctx context.Context) error {
 		return err
 	}
 	say("four weeks: %d changes and %s requests, in event time", events, thousands(requests))
+	if err := d.platform(ctx); err != nil {
+		return err
+	}
+	say("a status page with an incident and a maintenance of the past: %s/status", s.URL)
 	if err := d.subscribe(ctx, &s, &made); err != nil {
 		return err
 	}

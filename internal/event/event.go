@@ -65,7 +65,8 @@ var Topics = []Topic{
 	},
 	{
 		Name: TopicAuditSelf, Key: "account_id", Payload: "event.Audit",
-		Producers: []string{"account", "producer", "traffic", "slo", "notify"}, Consumers: []string{"audit"}, Internal: true,
+		Producers: []string{"account", "producer", "traffic", "slo", "notify", "incident"}, Consumers: []string{"audit"},
+		Internal: true,
 	},
 	{
 		Name: TopicAuditErased, Key: "account_id", Payload: "event.Erasure",
@@ -84,7 +85,7 @@ var Topics = []Topic{
 	},
 	{
 		Name: TopicAlerts, Key: "account_id", Payload: "event.Alert",
-		Producers: []string{"slo", Products}, Consumers: []string{"notify"},
+		Producers: []string{"slo", "incident", Products}, Consumers: []string{"notify"},
 		Retention: 7 * 24 * time.Hour,
 	},
 }

@@ -21,6 +21,7 @@ type Manifest struct {
 	Name     string             // of its database, its role and its metrics: "audit"
 	Schemas  []func() db.Schema // tables, after those of the bus
 	Consumes []Subscription
+	Works    bool  // has background work of its own: it is a role, although it reads no topic
 	Cache    int64 // share of BELFRY_SQLITE_CACHE_MB, relative to the other features
 }
 

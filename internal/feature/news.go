@@ -35,6 +35,14 @@ type NewsSource struct {
 // NewsSources are the sources of all features.
 type NewsSources []NewsSource
 
+// NewsFrom is one source, for principals with a permission.
+func NewsFrom(
+	permission string,
+	since func(ctx context.Context, account string, who *web.Principal, since time.Time, limit int) ([]News, error),
+) NewsSources {
+	return NewsSources{{permission, since}}
+}
+
 // Since merges the news of all sources that the principal may see, the newest first, at most [MaxNews].
 func (list NewsSources) Since(
 	ctx context.Context, account string, who *web.Principal, since time.Time,

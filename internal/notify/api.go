@@ -104,6 +104,9 @@ func (n *Feature) API(api *web.API) {
 	api.Limit("alerts.batch_alerts", maxBatch)
 	api.Limit("alerts.batch_bytes", maxBatchBody)
 	api.Limit("alerts.alert_bytes", maxAlert)
+	api.Limit("inbox.entries", maxInbox)
+	n.registerOnRamps(api)
+	n.registerInbox(api)
 	n.registerDestinations(api)
 	n.registerPolicies(api)
 	n.registerSilences(api)
@@ -130,11 +133,7 @@ func (n *Feature) receive(ctx context.Context, x *web.Exchange, accountID string
 		if p.status != ingest.Rejected {
 			job.list = append(job.list, p)
 		} else if len(job.rejects) < ingest.MaxRejects {
-			r := n.reject(p, "http", value, nil)
-			if from.Producer != "" {
-				r.Producer = from.Producer
-			}
-			job.rejects = append(job.rejects, r)
+			job.rejects = append(job.rejects, n.rejectFrom(p, from, value))
 		}
 	}
 	if err := n.storeJob(ctx, job); err != nil {

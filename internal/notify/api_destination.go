@@ -60,6 +60,7 @@ type Available struct {
 	Description   string         `json:"description"`
 	FilterOptions []FilterOption `json:"filter_options"`
 	Severities    []string       `json:"severities"`
+	Unsent        bool           `json:"unsent,omitempty" doc:"No producer is known, and the account has had no alert of the type"`
 }
 
 // FilterOption is a filter in the compatible API's shape, its capitals included.
@@ -92,7 +93,9 @@ func (n *Feature) registerDestinations(api *web.API) {
 		Summary:     "List alert types",
 		Permission:  account.NotificationsRead,
 		Description: "Every type that a catalogue declares, by category.",
-	}, func(ctx context.Context, _ *struct{}) (map[string][]Available, error) { return n.available(ctx) })
+	}, func(ctx context.Context, _ *struct{}) (map[string][]Available, error) {
+		return n.available(ctx, web.Account(ctx).ID)
+	})
 	web.Get(api, web.Op{
 		Path:       apiBase + "/destinations/eligible",
 		ID:         "list-destination-kinds",
@@ -235,8 +238,12 @@ func (n *Feature) registerDestinations(api *web.API) {
 	})
 }
 
-func (n *Feature) available(ctx context.Context) (map[string][]Available, error) {
+func (n *Feature) available(ctx context.Context, accountID string) (map[string][]Available, error) {
 	types, err := n.AlertTypes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	unsent, err := n.unsent(ctx, accountID, types)
 	if err != nil {
 		return nil, err
 	}
@@ -248,6 +255,7 @@ func (n *Feature) available(ctx context.Context) (map[string][]Available, error)
 			Description:   t.Description,
 			FilterOptions: []FilterOption{},
 			Severities:    slices.Clone(t.Severities),
+			Unsent:        unsent[t.Type],
 		}
 		for _, f := range t.Filters {
 			a.FilterOptions = append(a.FilterOptions, f.option())

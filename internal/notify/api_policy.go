@@ -215,7 +215,7 @@ type Sent struct {
 	AlertBody     string   `json:"alert_body"`
 	Description   string   `json:"description"`
 	Mechanism     string   `json:"mechanism"`
-	MechanismType string   `json:"mechanism_type" enum:"email,pagerduty,webhook"`
+	MechanismType string   `json:"mechanism_type" enum:"email,pagerduty,webhook,inbox"`
 	PolicyID      string   `json:"policy_id"`
 	Sent          web.Time `json:"sent"`
 	State         string   `json:"state"`

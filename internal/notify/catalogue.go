@@ -20,6 +20,7 @@ type DeclaredAlertType struct {
 	Filters     []Filter      `json:"filters,omitempty"`
 	Schema      catalogue.Raw `json:"schema,omitempty" doc:"JSON Schema 2020-12 of the alert's data"`
 	Sample      catalogue.Raw `json:"sample,omitempty" doc:"Data of an example, for previews and tests"`
+	Unsent      bool          `json:"unsent,omitempty" doc:"No producer sends the type yet: pages say so until an alert arrives"`
 }
 
 // PublicAlertType is the part of an alert type that accounts may see.
@@ -67,7 +68,7 @@ func CatalogueSection() catalogue.Section {
 
 func decodeAlertType(d *catalogue.Decoder, n *catalogue.Node) (a DeclaredAlertType, ok bool) {
 	m, ok := d.Mapping(n, "an alert type",
-		"type", "title", "description", "category", "severities", "filters", "schema", "sample")
+		"type", "title", "description", "category", "severities", "filters", "schema", "sample", "unsent")
 	if !ok {
 		return a, false
 	}
@@ -95,6 +96,8 @@ func decodeAlertType(d *catalogue.Decoder, n *catalogue.Node) (a DeclaredAlertTy
 			a.Filters = append(a.Filters, f)
 		}
 	}
+
+	a.Unsent = m.Flag("unsent")
 
 	var schema *catalogue.Schema
 	a.Schema, schema = m.Schema("schema")
@@ -161,6 +164,7 @@ func compileAlertTypes(p *catalogue.Product, declared []DeclaredAlertType, _ map
 			Severities:  a.Severities,
 			Filters:     a.Filters,
 			Sample:      a.Sample,
+			Unsent:      a.Unsent,
 			Check: func(data []byte) errs.List {
 				return schema.Check("/data", data, maxSchemaSteps, nil)
 			},
@@ -191,6 +195,7 @@ func alertTypeParts(product string, a DeclaredAlertType) []catalogue.Part {
 			breaking(catalogue.Value("severities", a.Severities), severitiesBreak),
 			{Name: "schema", JSON: a.Schema, Breaks: catalogue.SchemaBreaks},
 			{Name: "sample", JSON: a.Sample},
+			catalogue.Value("unsent", a.Unsent),
 		},
 	}}
 	for _, f := range a.Filters {

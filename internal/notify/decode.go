@@ -70,6 +70,8 @@ type sender struct {
 	ingest.Sender
 	bus bool // by the topic: nothing is filled in
 	own bool // by Belfry itself, which raises its own types
+
+	ramp bool // in the format of another system, whose alerts have types of Belfry's catalogue
 }
 
 func (p *prepared) fault(e *errs.Error) {
@@ -206,7 +208,7 @@ func (n *Feature) resolveType(ctx context.Context, from sender, p *prepared) err
 	case from.Producer != "" && kind.Team != from.Producer:
 		p.fault(errs.At(errs.CodeProductForbidden, "/alert_type",
 			"the alert type %s is not in the catalogue of this product team", a.Type))
-	case kind.Team == "" && !from.own && !from.Operator:
+	case kind.Team == "" && !from.own && !from.Operator && !(from.ramp && ofOnRamp(a.Type)):
 		p.fault(errs.At(errs.CodeReservedProduct, "/alert_type", "alerts of the type %s are raised by Belfry itself", a.Type))
 	}
 	if a.Severity == "" && len(kind.Severities) > 0 {

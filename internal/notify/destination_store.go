@@ -60,8 +60,11 @@ func noDestination() *errs.Error { return errs.New(errs.CodeNotFound, "there is 
 // policy shows the address as it was written.
 func foldAddress(s string) string { return strings.ToLower(s) }
 
-// ensureMail makes the destinations of the addresses that a policy names.
+// ensureMail makes the destinations of the addresses and inboxes that a policy names.
 func (n *Feature) ensureMail(ctx context.Context, tx *db.Tx, account string, m Mechanisms, now time.Time) error {
+	if err := n.ensureInboxes(ctx, tx, account, m.Inbox); err != nil {
+		return err
+	}
 	for _, e := range m.Email {
 		address := foldAddress(e.ID)
 		d := Destination{
@@ -186,7 +189,7 @@ func (n *Feature) scanDestination(row db.Row) (d Destination, err error) {
 }
 
 func (n *Feature) sealSecrets(d *Destination) ([]byte, error) {
-	if d.Kind == KindEmail {
+	if d.Kind == KindEmail || d.Kind == KindInbox {
 		return []byte{}, nil
 	}
 	plain, err := json.Marshal(d.secrets)

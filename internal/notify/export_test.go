@@ -7,3 +7,6 @@ func (n *Feature) RecordGathered(ctx context.Context) error { return n.recordGat
 
 // SealURLs is the upkeep's step.
 func (n *Feature) SealURLs(ctx context.Context) error { return n.sealURLs(ctx) }
+
+// EndUnrepeated is the upkeep's step.
+func (n *Feature) EndUnrepeated(ctx context.Context) error { return n.endUnrepeated(ctx) }

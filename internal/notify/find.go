@@ -252,7 +252,7 @@ func (n *Feature) findDeliveries(ctx context.Context, accountID, query string, _
 func (n *Feature) Notifies(ctx context.Context, accountID string) (bool, error) {
 	policies, err := n.Policies(ctx, accountID)
 	reaches := func(p Policy) bool {
-		return p.Enabled && len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks)+len(p.Mechanisms.PagerDuty) > 0
+		return p.Enabled && !p.Mechanisms.none()
 	}
 	return slices.ContainsFunc(policies, reaches), err
 }

@@ -84,6 +84,15 @@ func (n *Feature) compose(ctx context.Context, it *delivery.Item) (delivery.Mess
 			return nil, notSent(n.whyNoMail(ctx, it.Tenant, d.URL)), nil
 		}
 	}
+	if it.Kind == KindInbox {
+		list, err := n.recipients(ctx, it.Tenant, d.URL)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(list) == 0 {
+			return nil, notSent("no member of the account has the inbox " + d.URL), nil
+		}
+	}
 	if verdict, err := n.endAfter(ctx, it); err != nil || verdict != nil {
 		return nil, verdict, err
 	}

@@ -4,16 +4,10 @@ import (
 	"context"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
-
-// news are the alerts that began and ended.
-func (n *Feature) news() feature.NewsSources {
-	return feature.NewsSources{{Permission: account.NotificationsRead, Since: n.newsSince}}
-}
 
 // newsSince reads the newest alerts. One that is older than all of these is no news when it ends: the alerts that still
 // fire are counted in the navigation.

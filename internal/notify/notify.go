@@ -37,6 +37,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/cache"
@@ -74,6 +75,7 @@ type AlertType struct {
 	Severities  []string // mild to severe
 	Filters     []Filter
 	Sample      json.RawMessage
+	Unsent      bool // declared before a producer sends it
 	// Check compares an alert's data with the declared schema; its pointers begin
 	// with /data.
 	Check func(data []byte) errs.List
@@ -139,6 +141,9 @@ type Config struct {
 	// Member reports whether the address belongs to a member of the account and
 	// is confirmed: no mail goes to others.
 	Member func(ctx context.Context, account, email string) (bool, error)
+	// Recipients are the active members behind a member's id or role:ROLE; none when there is
+	// no such member. nil = only users of the customers' pages have inboxes.
+	Recipients func(ctx context.Context, account, ref string) ([]Recipient, error)
 	// Unconfirmed returns the path of the page of a member whose address is not
 	// confirmed, where the confirmation mail can be sent; "" = there is none.
 	// nil = addresses need no confirmation.
@@ -175,6 +180,7 @@ type Feature struct {
 	erasures atomic.Int64 // begun and ended; see asOf
 	health   health
 	ids      sequence
+	made     time.Time // when the process began
 	rateKeys rateKeys
 
 	policyCache      *cache.Cache[string, cachedPolicies] // by account
@@ -201,13 +207,15 @@ func New(cfg Config) (*Feature, error) {
 		policyCache:      cache.New[string, cachedPolicies](mostCached, policyTTL, cfg.Now),
 		destinationCache: cache.New[string, *Destination](mostCached, destinationTTL, cfg.Now),
 	}
+	n.made = n.Now()
 	n.lookups.calls = map[string]*lookup{}
 	n.lookups.before = map[chan struct{}]struct{}{}
 	for _, c := range cfg.Channels {
 		n.channels[c.Traits().Type] = c
 	}
+	n.channels[KindInbox] = inboxChannel{n}
 	var kinds []string
-	for _, kind := range []string{KindWebhook, KindEmail, KindPagerDuty} {
+	for _, kind := range []string{KindWebhook, KindEmail, KindPagerDuty, KindInbox} {
 		if n.channelOf(kind, "") != nil {
 			kinds = append(kinds, kind)
 		}
@@ -254,7 +262,7 @@ func (n *Feature) Describe() feature.Feature {
 		Finders:  n.finders(),
 		Actions:  n.actions(),
 		Offer:    n.acknowledgements(),
-		News:     n.news(),
+		News:     feature.NewsFrom(account.NotificationsRead, n.newsSince),
 		Stages:   n.Stages(n.Active),
 	}
 }
@@ -304,6 +312,7 @@ func (n *Feature) upkeep(ctx context.Context) error {
 		every(2*time.Second, "find the changes before an alert", n.findMissing)
 	}
 	every(2*time.Second, "record gathered events", n.recordGathered)
+	every(15*time.Second, "end alerts that are not repeated", n.endUnrepeated)
 	every(2*time.Second, "send alerts whose silence has ended", n.resumeSilenced)
 	every(2*time.Second, "send digests", n.sendDigests)
 	every(2*time.Second, "escalate alerts", n.escalate)

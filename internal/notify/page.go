@@ -31,6 +31,8 @@ var flashes = page.Flashes{
 	"policies-changed": "Policies changed.",
 	"policies-deleted": "Policies deleted. Their past decisions stay with the alerts.",
 	"nothing-chosen":   "Nothing was selected.",
+	"inbox-changed":    "Inbox changed.",
+	"inbox-read":       "All entries are read.",
 	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
 	"silence-created":  "Alerts are silenced. They stay visible.",
 	"silence-ended":    "Silence ended. Alerts that still fire are sent.",
@@ -57,6 +59,7 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	p.addWebhooks()
 	p.addDeliveries()
 	p.addTypes()
+	p.addInbox()
 	return nil
 }
 

@@ -90,6 +90,13 @@ func (p *pages) destinationsOfPolicy(v *page.Visit, one *Policy) (list []shownWe
 		}
 		list = append(list, s)
 	}
+	for _, m := range one.Mechanisms.Inbox {
+		s := shownWebhook{Inbox: true, Health: "works", Tone: ui.Good}
+		if s.Name, err = p.inboxName(v.Context(), v.Account, m.ID); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
 	for _, w := range one.Mechanisms.Webhooks {
 		i := slices.IndexFunc(hooks, func(d Destination) bool { return d.ID == w.ID })
 		if i >= 0 {

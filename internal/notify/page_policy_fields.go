@@ -53,6 +53,22 @@ func (p *pages) fillPolicyForm(v *page.Visit, f *policyForm) error {
 		AllowOther:  true,
 		Selected:    f.mail,
 	}
+	inboxes, err := p.inboxChoices(v, f.inbox)
+	if err != nil {
+		return err
+	}
+	f.Inboxes = ui.Picker{
+		Name:        "inbox",
+		Label:       "In the inbox",
+		Hint:        "Members, or all members of a role: role:admin.",
+		Placeholder: "Name of a member, or role:ROLE",
+		Error:       f.Faults.Of("inbox"),
+		Kind:        "member",
+		Source:      find,
+		Multiple:    true,
+		AllowOther:  true,
+		Selected:    inboxes,
+	}
 	f.Webhooks = ui.Picker{
 		Name:        "webhook",
 		Label:       "By webhook",
@@ -168,6 +184,9 @@ func (p *pages) fillFilters(v *page.Visit, f *policyForm, kind *AlertType, find 
 			picker.Kind = "zone"
 			picker.Source = find
 			picker.Placeholder = "All except test environments"
+		case "affected_components":
+			picker.Kind = "component"
+			picker.Source = find
 		case "objectives":
 			picker.Kind = "objective"
 			picker.Source = find

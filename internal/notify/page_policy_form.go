@@ -20,7 +20,7 @@ type policyForm struct {
 	Type                        ui.Picker
 	TypeText                    string      // description of the type
 	Filters                     []ui.Picker // those that the type has
-	Mail, Webhooks              ui.Picker
+	Mail, Inboxes, Webhooks     ui.Picker
 	Intervals                   [][2]string
 	Unconfirmed                 []unconfirmed
 	Preview                     *Preview
@@ -33,6 +33,7 @@ type policyForm struct {
 	filters map[string][]ui.Choice // by filter key, such as zones.not
 	mail    []ui.Choice
 	hooks   []ui.Choice
+	inbox   []ui.Choice
 	preview bool    // try it on the last week, save nothing
 	old     *Policy // nil for a new one
 }
@@ -44,7 +45,7 @@ const (
 
 // faultFields are the fields of the form that faults may name.
 func (f *policyForm) faultFields(kind *AlertType) []string {
-	list := []string{"name", "description", "alert_type", "alert_interval", "mail", "webhook", "mechanisms"}
+	list := []string{"name", "description", "alert_type", "alert_interval", "mail", "inbox", "webhook", "mechanisms"}
 	for _, one := range f.filterKeys(kind) {
 		list = append(list, filterField+one.Key, filterField+one.Key+notSuffix)
 	}
@@ -59,6 +60,8 @@ func policyField(pointer string) string {
 		return filterField + strings.NewReplacer("~1", "/", "~0", "~").Replace(parts[1])
 	case len(parts) > 1 && parts[0] == "mechanisms" && parts[1] == KindEmail:
 		return "mail"
+	case len(parts) > 1 && parts[0] == "mechanisms" && parts[1] == KindInbox:
+		return "inbox"
 	case len(parts) > 1 && parts[0] == "mechanisms" && parts[1] == "webhooks":
 		return "webhook"
 	}
@@ -96,6 +99,7 @@ func (p *pages) parsePolicy(v *page.Visit) (policyForm, error) {
 		filters:     map[string][]ui.Choice{},
 		mail:        v.Choices("mail", 1024),
 		hooks:       v.Choices("webhook", 64),
+		inbox:       v.Choices("inbox", maxName),
 		preview:     v.Field("do", 8) == "preview",
 	}
 	for name := range v.Request.PostForm {
@@ -145,6 +149,9 @@ func (f *policyForm) policy() Policy {
 	for _, c := range f.hooks {
 		p.Mechanisms.Webhooks = append(p.Mechanisms.Webhooks, Mechanism{c.Value})
 	}
+	for _, c := range f.inbox {
+		p.Mechanisms.Inbox = append(p.Mechanisms.Inbox, Mechanism{c.Value})
+	}
 	if f.old != nil { // the form does not show them, and keeps them
 		p.Mechanisms.PagerDuty = f.old.Mechanisms.PagerDuty
 	}
@@ -169,6 +176,9 @@ func formOf(p *Policy) policyForm {
 	}
 	for _, e := range p.Mechanisms.Email {
 		f.mail = append(f.mail, ui.Choice{Value: e.ID, Icon: "mail"})
+	}
+	for _, m := range p.Mechanisms.Inbox {
+		f.inbox = append(f.inbox, ui.Choice{Value: m.ID})
 	}
 	for _, h := range p.Mechanisms.Webhooks {
 		f.hooks = append(f.hooks, ui.Choice{Value: h.ID})

@@ -70,6 +70,13 @@ func (p *pages) destinationsOf(v *page.Visit, one *Policy, names map[string]stri
 	for _, e := range one.Mechanisms.Email {
 		to = append(to, e.ID)
 	}
+	for _, m := range one.Mechanisms.Inbox {
+		name, err := p.inboxName(v.Context(), v.Account, m.ID)
+		if err != nil {
+			return nil, err
+		}
+		to = append(to, name)
+	}
 	for _, h := range one.Mechanisms.Webhooks {
 		to = append(to, cmp.Or(names[h.ID], "a webhook that was deleted"))
 	}

@@ -32,6 +32,7 @@ type shownType struct {
 	*AlertType
 	Href     string
 	Policies int
+	Unsent   bool // the account has no alert of it, and no producer is known
 }
 
 func (p *pages) showTypes(v *page.Visit) error {
@@ -43,9 +44,13 @@ func (p *pages) showTypes(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
+	unsent, err := p.unsent(v.Context(), v.Account, types)
+	if err != nil {
+		return err
+	}
 	out := typesPage{Back: NotificationsPath(v.Account)}
 	for _, t := range types {
-		s := shownType{AlertType: t, Href: typePath(v.Account, t.Type)}
+		s := shownType{AlertType: t, Href: typePath(v.Account, t.Type), Unsent: unsent[t.Type]}
 		for _, one := range policies {
 			if one.AlertType == t.Type && one.Enabled {
 				s.Policies++
@@ -101,6 +106,10 @@ func (p *pages) showType(v *page.Visit) error {
 		}
 		out.Policies = append(out.Policies, s)
 	}
+	unsent, err := p.unsent(v.Context(), v.Account, []*AlertType{kind})
+	if err != nil {
+		return err
+	}
 	out.Hub = ui.Hub{
 		Back:     ui.Link{Label: "Alert types", Href: typesPath(v.Account)},
 		Icon:     "siren",
@@ -112,6 +121,9 @@ func (p *pages) showType(v *page.Visit) error {
 			{Label: "Category", Text: kind.Category},
 			{Label: "Severities", Text: strings.Join(kind.Severities, ", ")},
 		}}},
+	}
+	if unsent[kind.Type] {
+		out.Hub.Status = ui.Status{Label: "no producer yet"}
 	}
 	if v.Can(account.NotificationsWrite) {
 		create := NotificationsPath(v.Account) + "/policies/new?" + url.Values{"type": {kind.Type}}.Encode()

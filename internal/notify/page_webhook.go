@@ -20,7 +20,7 @@ type shownWebhook struct {
 	Destination
 	Href, Health string
 	Tone         ui.Tone
-	Mail         bool
+	Mail, Inbox  bool
 	Unconfirmed  []unconfirmed // of mail: the address itself
 }
 

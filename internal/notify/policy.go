@@ -49,6 +49,12 @@ type Mechanisms struct {
 	Email     []Mechanism `json:"email,omitzero" maxItems:"50"`
 	Webhooks  []Mechanism `json:"webhooks,omitzero" maxItems:"50"`
 	PagerDuty []Mechanism `json:"pagerduty,omitzero" maxItems:"50"`
+	Inbox     []Mechanism `json:"inbox,omitempty" maxItems:"50" doc:"Inboxes: a member's id, role:ROLE, or user:ID of the customers' pages"`
+}
+
+// none reports whether there is no destination.
+func (m *Mechanisms) none() bool {
+	return len(m.Email)+len(m.Webhooks)+len(m.PagerDuty)+len(m.Inbox) == 0
 }
 
 // hooks are the destinations other than mail.
@@ -115,9 +121,9 @@ func (n *Feature) checkPolicy(ctx context.Context, account string, p *Policy) er
 	if strings.TrimSpace(p.Name) == "" {
 		list = append(list, errs.At(errs.CodeMissingField, "/name", "name is required"))
 	}
-	if len(p.Mechanisms.Email)+len(p.Mechanisms.Webhooks)+len(p.Mechanisms.PagerDuty) == 0 {
+	if p.Mechanisms.none() {
 		list = append(list, errs.At(errs.CodeMissingField, "/mechanisms",
-			"mechanisms needs at least one email, webhook or pagerduty"))
+			"mechanisms needs at least one email, webhook, pagerduty or inbox"))
 	}
 	rest, err := n.checkDraft(ctx, account, p)
 	if err != nil {
@@ -260,7 +266,7 @@ func (n *Feature) checkMechanisms(
 			seen[d.ID] = true
 		}
 	}
-	return nil
+	return n.checkInbox(ctx, account, m.Inbox, fault)
 }
 
 // CreatePolicy stores a new policy.

@@ -26,7 +26,7 @@ type Preview struct {
 
 // SampleMessage is a message of a sample alert, as a channel writes it.
 type SampleMessage struct {
-	MechanismType string `json:"mechanism_type" enum:"webhook,email,pagerduty"`
+	MechanismType string `json:"mechanism_type" enum:"webhook,email,pagerduty,inbox"`
 	Subject       string `json:"subject,omitempty" doc:"Of mail"`
 	Body          string `json:"body"`
 }

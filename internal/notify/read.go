@@ -77,7 +77,7 @@ type Delivery struct {
 	PolicyID      string    `json:"policy_id"`
 	Policy        string    `json:"policy"`
 	DestinationID string    `json:"destination_id"`
-	MechanismType string    `json:"mechanism_type" enum:"webhook,email,pagerduty"`
+	MechanismType string    `json:"mechanism_type" enum:"webhook,email,pagerduty,inbox"`
 	Mechanism     string    `json:"mechanism"`
 	State         string    `json:"state" enum:"waiting,delivered,failed,superseded,not_sent,kept"`
 	Reason        string    `json:"reason,omitempty"`

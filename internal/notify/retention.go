@@ -51,7 +51,7 @@ func (n *Feature) prune(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return n.pruneInbox(ctx)
 }
 
 // pruneSilences deletes silences that ended before a time; their decisions stay with the alerts.

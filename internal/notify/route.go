@@ -83,6 +83,17 @@ func (s *storing) targets(ctx context.Context, p *Policy) (list []target, err er
 		}
 		list = append(list, t)
 	}
+	for _, m := range p.Mechanisms.Inbox {
+		key := [2]string{p.account, KindInbox + " " + m.ID} // no address of mail has a space
+		t, ok := s.mails[key]
+		if !ok {
+			if t, err = s.target(ctx, `account_id = $1 AND address = $2 AND kind = 'inbox'`, p.account, m.ID); err != nil {
+				return nil, err
+			}
+			s.mails[key] = t
+		}
+		list = append(list, t)
+	}
 	return slices.DeleteFunc(list, func(t target) bool { return t.id == "" }), nil
 }
 
@@ -110,7 +121,7 @@ func (s *storing) readHooks(ctx context.Context, p *Policy) error {
 	}
 	return s.tx.Join(ctx, []string{"account_id", "id"}, rows,
 		`SELECT d.id, d.name, d.kind, d.type, d.state, d.state_why FROM input CROSS JOIN destination d
-		WHERE d.id = input.id AND d.account_id = input.account_id AND d.kind <> 'email'`, func(row db.Row) error {
+		WHERE d.id = input.id AND d.account_id = input.account_id AND d.kind <> 'email' AND d.kind <> 'inbox'`, func(row db.Row) error {
 			var t target
 			err := row.Scan(&t.id, &t.name, &t.kind, &t.typ, &t.state, &t.why)
 			s.hooks[t.id] = t

@@ -56,6 +56,7 @@ func (p *Policy) every() Mechanisms {
 		all.Email = slices.Concat(all.Email, step.Mechanisms.Email)
 		all.Webhooks = slices.Concat(all.Webhooks, step.Mechanisms.Webhooks)
 		all.PagerDuty = slices.Concat(all.PagerDuty, step.Mechanisms.PagerDuty)
+		all.Inbox = slices.Concat(all.Inbox, step.Mechanisms.Inbox)
 	}
 	return all
 }
@@ -166,8 +167,8 @@ func (n *Feature) checkEscalation(
 			fault(errs.CodeInvalid, at+"/after", "each step comes later than the one before it")
 		}
 		before = max(before, after)
-		if len(step.Mechanisms.hooks())+len(step.Mechanisms.Email) == 0 {
-			fault(errs.CodeMissingField, at+"/mechanisms", "mechanisms needs at least one email, webhook or pagerduty")
+		if step.Mechanisms.none() {
+			fault(errs.CodeMissingField, at+"/mechanisms", "mechanisms needs at least one email, webhook, pagerduty or inbox")
 		}
 		below := func(code errs.Code, pointer, format string, args ...any) { fault(code, at+pointer, format, args...) }
 		if err := n.checkMechanisms(ctx, accountID, &step.Mechanisms, seen, below); err != nil {
@@ -182,7 +183,7 @@ func (m *Mechanisms) note(seen map[string]bool) {
 	for _, e := range m.Email {
 		seen[foldAddress(e.ID)] = true
 	}
-	for _, h := range m.hooks() {
+	for _, h := range slices.Concat(m.hooks(), m.Inbox) {
 		seen[h.ID] = true
 	}
 }
@@ -242,7 +243,7 @@ func (p *Policy) ruleSentence() string {
 		}
 	}
 	for _, step := range p.Escalation {
-		count := len(step.Mechanisms.Email) + len(step.Mechanisms.hooks())
+		count := len(step.Mechanisms.Email) + len(step.Mechanisms.hooks()) + len(step.Mechanisms.Inbox)
 		list = append(list, "after "+step.After+" without acknowledgement to "+
 			plural(count, "further destination", "further destinations"))
 	}

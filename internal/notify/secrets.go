@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"strings"
 	"time"
+
+	"github.com/belfryhq/belfry/internal/platform/outbound"
 )
 
 // secrets give access to a destination and sign its messages; they are sealed in the
@@ -44,9 +46,7 @@ func (s *secrets) active(now time.Time) (keys []string, signers []ed25519.Privat
 // newKey makes the keys of a webhook: a secret of Standard Webhooks of 32 random bytes,
 // and the seed of an Ed25519 key.
 func newKey() signingKey {
-	b := make([]byte, 32)
-	rand.Read(b)
-	return signingKey{Key: "whsec_" + base64.StdEncoding.EncodeToString(b), Seed: newSeed()}
+	return signingKey{Key: outbound.NewSigningKey(), Seed: newSeed()}
 }
 
 func newSeed() []byte {

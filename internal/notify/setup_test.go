@@ -221,6 +221,14 @@ func (w *world) serve() *httptest.Server {
 					AccountID:   acme,
 					Permissions: web.Permissions{"notifications:read", "notifications:write"},
 				}, nil
+			case "ana":
+				return &web.Principal{
+					Kind:        web.KindUser,
+					ID:          ana,
+					Name:        "Ana Lima",
+					AccountID:   acme,
+					Permissions: web.Permissions{"notifications:read"},
+				}, nil
 			case "reader":
 				return &web.Principal{
 					Kind:        web.KindToken,
@@ -293,6 +301,31 @@ var kinds = []*notify.AlertType{
 		Severities: []string{"error", "critical"},
 		Filters:    []notify.Filter{{Key: "zones", Title: "Property"}},
 	},
+	{
+		Product:    "belfry",
+		Category:   "Belfry",
+		Type:       notify.PrometheusAlert,
+		Title:      "Prometheus alert",
+		Severities: []string{"info", "warning", "error", "critical"},
+		Filters:    []notify.Filter{{Key: "zones", Title: "Property"}, {Key: "alertname", Title: "Alert names"}},
+	},
+	{
+		Product:    "belfry",
+		Category:   "Belfry",
+		Type:       notify.GrafanaAlert,
+		Title:      "Grafana alert",
+		Severities: []string{"info", "warning", "error", "critical"},
+		Filters:    []notify.Filter{{Key: "zones", Title: "Property"}, {Key: "grafana_folder", Title: "Folders"}},
+	},
+	{
+		Product:    "dns",
+		Category:   "DNS",
+		Team:       team,
+		Type:       "secondary_dns_warning",
+		Title:      "Secondary DNS: warning",
+		Severities: []string{"warning"},
+		Unsent:     true,
+	},
 }
 
 // call is a request to the API and its decoded answer.
@@ -313,6 +346,8 @@ func (w *world) call(token, method, path string, body any, result any) (status i
 	switch {
 	case path == "/all":
 		path = "/alerts"
+	case strings.HasPrefix(path, "/inbox"):
+		path = "/accounts/" + w.account + path
 	case strings.HasPrefix(path, "/jobs/"):
 		path = "/accounts/" + w.account + path
 	default:

@@ -47,6 +47,7 @@ func newSite(t *testing.T) *site {
 	s.world = newWorld(t, "", func(deps *notify.Config) {
 		deps.Account = s.directory().ResolveAccount
 		deps.Member = s.directory().IsMember
+		deps.Recipients = s.recipients
 		deps.Zone = func(ctx context.Context, account, ref string) (notify.Zone, error) {
 			z, err := s.directory().FindZone(ctx, account, ref)
 			return notify.Zone{ID: z.ID, Name: z.Name, Environment: string(z.Environment)}, err
@@ -80,6 +81,7 @@ func newSite(t *testing.T) *site {
 func navigation() []testsite.Entry {
 	const account = "{account_id}"
 	return []testsite.Entry{
+		{Section: "inbox", Label: "Inbox", Path: notify.InboxPagePath(account), Icon: "inbox"},
 		{Section: "alerts", Label: "Alerts", Path: notify.AlertsPath(account), Icon: "siren"},
 		{Section: "notifications", Label: "Notifications", Path: notify.NotificationsPath(account), Icon: "bell"},
 	}

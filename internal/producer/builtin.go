@@ -4,12 +4,16 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"regexp"
 
 	"github.com/belfryhq/belfry/internal/catalogue"
 )
 
 //go:embed belfry.yaml
 var builtinFile []byte
+
+//go:embed cloudflare.yaml
+var cloudflareFile []byte
 
 //go:embed starter.yaml
 var starterFile []byte
@@ -24,4 +28,21 @@ func Builtin(sections catalogue.Sections) (*catalogue.Product, error) {
 		return nil, fmt.Errorf("the built-in catalogue: %w", err)
 	}
 	return sections.Compile(file.Products[0], "", nil)
+}
+
+// alertTypeLine is a line of a profile that declares an alert type.
+var alertTypeLine = regexp.MustCompile(`^ *- \{type: ([a-z0-9_]+),`)
+
+// Profile is a catalogue file that comes with the program, without the alert types
+// that leave names; ok is false when there is no profile of the name.
+func Profile(name string, leave func(alertType string) bool) (file []byte, ok bool) {
+	if name != "cloudflare" {
+		return nil, false
+	}
+	for line := range bytes.Lines(cloudflareFile) {
+		if m := alertTypeLine.FindSubmatch(line); m == nil || !leave(string(m[1])) {
+			file = append(file, line...)
+		}
+	}
+	return file, true
 }

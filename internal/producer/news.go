@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/ui"
@@ -14,11 +13,6 @@ import (
 
 // searchedRejects are the rejected events whose faults become news.
 const searchedRejects = 200
-
-// news are the rejected events of an account, one entry for each product and fault.
-func (f *Feature) news() feature.NewsSources {
-	return feature.NewsSources{{Permission: account.AuditRead, Since: f.newsSince}}
-}
 
 func (f *Feature) newsSince(
 	ctx context.Context, accountID string, _ *web.Principal, since time.Time, limit int,

@@ -134,7 +134,7 @@ func (f *Feature) Describe() feature.Feature {
 		Pages:    f.Pages,
 		Finders:  f.finders(),
 		Actions:  f.actions(),
-		News:     f.news(),
+		News:     feature.NewsFrom(account.AuditRead, f.newsSince),
 		Stages:   []run.Stage{{Name: "producers", Run: f.Run}},
 	}
 }

@@ -49,6 +49,7 @@ func (f *Feature) API(api *web.API) {
 	f.registerCorrections(api, base+"/{slo_id}")
 	f.registerSpending(api, base+"/{slo_id}")
 	f.registerReport(api, base)
+	f.registerReportSchedule(api, base)
 	f.registerPreview(api, base)
 	f.registerZoneTraffic(api)
 }

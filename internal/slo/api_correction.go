@@ -2,6 +2,7 @@ package slo
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -19,6 +20,12 @@ type objectiveCorrectionCreate struct {
 
 type correctionRef struct {
 	Correction string `path:"correction_id" maxLength:"64"`
+}
+
+// correctionsIn filters the corrections of an account.
+type correctionsIn struct {
+	State CorrectionState `query:"state" enum:"pending,active,rejected,removed" doc:"Only those in this state"`
+	web.Paging
 }
 
 type objectiveCorrectionsIn struct {
@@ -52,7 +59,7 @@ func (f *Feature) registerCorrections(api *web.API, one string) {
 		Summary:     "List the corrections of an objective",
 		Description: "Newest first, with those of its property.",
 	}, func(ctx context.Context, in *objectiveCorrectionsIn) (web.Page[*Correction], error) {
-		return f.correctionPage(ctx, api.Cursors(), in.SLO, in.Paging)
+		return f.correctionPage(ctx, api.Cursors(), CorrectionFilter{Objective: in.SLO}, in.Paging)
 	})
 	web.Post(api, web.Op{
 		Path: all, ID: "create-correction", Tag: apiTag, Permission: account.SLOWrite, Idempotent: true,
@@ -64,8 +71,20 @@ func (f *Feature) registerCorrections(api *web.API, one string) {
 	web.Get(api, web.Op{
 		Path: all, ID: "list-corrections", Tag: apiTag, Permission: account.SLORead,
 		Summary: "List corrections", Description: "Newest first.",
-	}, func(ctx context.Context, in *web.Paging) (web.Page[*Correction], error) {
-		return f.correctionPage(ctx, api.Cursors(), "", *in)
+	}, func(ctx context.Context, in *correctionsIn) (web.Page[*Correction], error) {
+		var only CorrectionFilter
+		if in.State != "" {
+			only.States = []CorrectionState{in.State}
+		}
+		return f.correctionPage(ctx, api.Cursors(), only, in.Paging)
+	})
+	web.Post(api, web.Op{
+		Path: all + "/preview", ID: "preview-correction", Tag: apiTag, Permission: account.SLOWrite,
+		Summary: "Preview a correction",
+		Description: "What the correction would leave out of each objective, its budget before and after, and whether a " +
+			"second member would have to approve it. Nothing is stored.",
+	}, func(ctx context.Context, in *correctionCreate) (CorrectionPreview, error) {
+		return f.PreviewCorrection(ctx, web.Account(ctx).ID, in.Body)
 	})
 	web.Get(api, web.Op{
 		Path: item, ID: "get-correction", Tag: apiTag, Permission: account.SLORead,
@@ -97,17 +116,17 @@ func (f *Feature) registerCorrections(api *web.API, one string) {
 
 // correctionPage is one page of an account's corrections, or of those of an objective.
 func (f *Feature) correctionPage(
-	ctx context.Context, cursors *web.Cursors, objectiveID string, in web.Paging,
+	ctx context.Context, cursors *web.Cursors, only CorrectionFilter, in web.Paging,
 ) (web.Page[*Correction], error) {
 	accountID := web.Account(ctx).ID
-	name := "slo corrections " + accountID + " " + objectiveID
+	name := fmt.Sprint("slo corrections ", accountID, " ", only)
 	var from listCursor
 	if in.Cursor != "" {
 		if err := cursors.Decode(name, in.Cursor, &from); err != nil {
 			return web.Page[*Correction]{}, err
 		}
 	}
-	list, err := f.Corrections(ctx, accountID, objectiveID, from.After, in.Limit+1)
+	list, err := f.Corrections(ctx, accountID, only, from.After, in.Limit+1)
 	if err != nil || len(list) <= in.Limit {
 		return web.Page[*Correction]{Items: orEmpty(list)}, err
 	}

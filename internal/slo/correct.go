@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/platform/db"
@@ -22,16 +23,26 @@ func (f *Feature) Correction(ctx context.Context, accountID, correctionID string
 	return c, err
 }
 
-// Corrections reads the corrections of an account before an id, the newest first; objectiveID limits them to those of
-// an objective.
+// CorrectionFilter limits a list of corrections.
+type CorrectionFilter struct {
+	Objective string            // id: its own, and those of its property
+	Zone      string            // id of a property
+	States    []CorrectionState // none = all
+}
+
+// Corrections reads the corrections of an account before an id, the newest first.
 func (f *Feature) Corrections(
-	ctx context.Context, accountID, objectiveID, before string, limit int,
+	ctx context.Context, accountID string, only CorrectionFilter, before string, limit int,
 ) (list []*Correction, err error) {
+	states := make([]string, len(only.States))
+	for i, state := range only.States {
+		states[i] = string(state)
+	}
 	err = f.db.View(ctx, func(tx *db.Tx) error {
 		zone := "?" // matches none
 		pattern := "%"
-		if objectiveID != "" {
-			o, err := findObjective(ctx, tx, accountID, objectiveID)
+		if only.Objective != "" {
+			o, err := findObjective(ctx, tx, accountID, only.Objective)
 			if err != nil {
 				return err
 			}
@@ -39,7 +50,9 @@ func (f *Feature) Corrections(
 			pattern = `%"` + o.ID + `"%`
 		}
 		list, err = selectCorrections(ctx, tx, `WHERE account_id = $1 AND ($2 = '' OR id < $2)
-			AND (zone_id = $3 OR objectives LIKE $4) ORDER BY id DESC LIMIT $5`, accountID, before, zone, pattern, limit)
+			AND (zone_id = $3 OR objectives LIKE $4) AND ($5 = '' OR zone_id = $5)
+			AND ($6 = '' OR $6 LIKE '%' || state || '%') ORDER BY id DESC LIMIT $7`,
+			accountID, before, zone, pattern, only.Zone, strings.Join(states, " "), limit)
 		return err
 	})
 	return list, err
@@ -198,23 +211,7 @@ func givesBack(ctx context.Context, tx *db.Tx, c *Correction, objectives []*Obje
 	list, err := countedOf(ctx, tx, objectives)
 	out := make([]GivesBack, 0, len(list))
 	for i := range list {
-		o := &list[i]
-		g := GivesBack{ObjectiveID: o.ID, Objective: o.Name, From: c.From, To: c.To}
-		for k, x := range o.exclusions {
-			if x.correction != c.ID {
-				continue
-			}
-			g.From = timeOf(x.from)
-			g.To = timeOf(x.to)
-			for _, b := range o.excluded[k] {
-				g.Total += b.Total
-				g.Bad += b.Bad
-			}
-		}
-		before := budgetOf(o.Window, o.sumsWithout(c.ID).Budget(), o.allowed, o.clock)
-		after := budgetOf(o.Window, o.sumsWithout("").Budget(), o.allowed, o.clock)
-		g.Budget = after.Left - before.Left
-		out = append(out, g)
+		out = append(out, c.effect(&list[i]).GivesBack)
 	}
 	return out, err
 }
@@ -253,7 +250,7 @@ func (f *Feature) Approve(ctx context.Context, accountID, correctionID string) (
 		switch {
 		case c.State != Pending:
 			return errs.New(errs.CodeStateConflict, "the correction is %s: only a pending one can be approved", c.State)
-		case who != nil && (who.Kind == web.KindToken || who.Kind == web.KindProducer):
+		case isToken(who):
 			return errs.New(errs.CodeForbidden, "a correction of this size is approved by a member, not by a token")
 		case memberOf(who).Key == c.RequestedBy.Key:
 			return errs.New(errs.CodeForbidden, "who requested a correction may not approve it: ask another member")
@@ -261,6 +258,17 @@ func (f *Feature) Approve(ctx context.Context, accountID, correctionID string) (
 		c.State = Active
 		return nil
 	})
+}
+
+// isToken reports whether a principal is a program.
+func isToken(who *web.Principal) bool {
+	return who != nil && (who.Kind == web.KindToken || who.Kind == web.KindProducer)
+}
+
+// approvable reports whether the correction waits for approval, and a principal is not the one who requested it. It
+// does not check permissions.
+func (c *Correction) approvable(who *web.Principal) bool {
+	return c.State == Pending && !isToken(who) && memberOf(who).Key != c.RequestedBy.Key
 }
 
 // Reject ends a pending correction. Who requested it may do so too.

@@ -7,15 +7,37 @@ import (
 	"github.com/belfryhq/belfry/internal/account"
 	"github.com/belfryhq/belfry/internal/feature"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
 )
 
-// news are the objectives that were created and changed.
+// news are the objectives that were created and changed, and the corrections that wait for the visitor's approval.
 func (f *Feature) news() feature.NewsSources {
-	return feature.NewsSources{{Permission: account.SLORead, Since: f.newsSince}}
+	return append(feature.NewsFrom(account.SLORead, f.changed), feature.NewsFrom(account.SLOWrite, f.waiting)...)
 }
 
-func (f *Feature) newsSince(
+// waiting lists the corrections that others requested and that a second member has to approve.
+func (f *Feature) waiting(
+	ctx context.Context, accountID string, who *web.Principal, since time.Time, limit int,
+) (list []feature.News, err error) {
+	pending, err := f.Corrections(ctx, accountID, CorrectionFilter{States: []CorrectionState{Pending}}, "", limit)
+	for _, c := range pending {
+		if !c.CreatedOn.After(since) || !c.approvable(who) {
+			continue
+		}
+		list = append(list, feature.News{
+			At:     c.CreatedOn.Time,
+			Title:  "A correction waits for your approval",
+			Detail: c.RequestedBy.words() + ": " + c.Reason,
+			Href:   correctionPath(accountID, c.ID),
+			Icon:   "user-check",
+			Tone:   ui.Warn,
+		})
+	}
+	return list, err
+}
+
+func (f *Feature) changed(
 	ctx context.Context, accountID string, _ *web.Principal, since time.Time, limit int,
 ) (list []feature.News, err error) {
 	var changed []*Objective

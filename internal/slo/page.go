@@ -42,6 +42,15 @@ var flashes = page.Flashes{
 	"created": "Objective created.",
 	"changed": "Objective changed.",
 	"deleted": "Objective deleted. Its alerts have ended.",
+
+	"report-on":  "The report is sent by mail.",
+	"report-off": "The report is no longer sent by mail.",
+
+	"correction-active":   "Correction created. It is active.",
+	"correction-pending":  "Correction requested. It waits for the approval of a second member.",
+	"correction-approved": "Correction approved. It is active.",
+	"correction-rejected": "Correction rejected. Its requests keep counting.",
+	"correction-removed":  "Correction removed. Its requests count again.",
 }
 
 // Pages registers the pages.
@@ -55,6 +64,7 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	const one = base + "/{slo_id}"
 	p.Get(base, account.SLORead, p.showList)
 	p.Get(base+"/report", account.SLORead, p.showReport)
+	p.Post(base+"/report", account.SLOWrite, p.submitReportMail)
 	p.Get(base+"/new", account.SLOWrite, p.showNew)
 	p.Get(base+"/new/parts/{zone_id}", account.SLOWrite, p.findParts)
 	p.Post(base, account.SLOWrite, p.submit(parseForm))
@@ -63,8 +73,21 @@ func (f *Feature) Pages(kit *page.Kit) error {
 	p.Get(one+"/edit", account.SLOWrite, p.showEdit)
 	p.Post(one, account.SLOWrite, p.submit(p.parseChange))
 	p.Post(one+"/preview", account.SLOWrite, p.preview(p.parseChange))
+	p.addCorrections("/accounts/{account_id}/corrections")
 	p.Confirm(one+"/delete", account.SLOWrite, p.confirmDelete, p.delete)
 	return nil
+}
+
+func (p *pages) addCorrections(base string) {
+	const one = "/{correction_id}"
+	p.Get(base, account.SLORead, p.showCorrections)
+	p.Get(base+"/new", account.SLOWrite, p.showNewCorrection)
+	p.Post(base, account.SLOWrite, p.submitCorrection)
+	p.Post(base+"/preview", account.SLOWrite, p.previewCorrection)
+	p.Get(base+one, account.SLORead, p.showCorrection)
+	p.Confirm(base+one+"/approve", account.SLOWrite, p.confirmApprove, p.approve)
+	p.Confirm(base+one+"/reject", account.SLOWrite, p.confirmReject, p.reject)
+	p.Confirm(base+one+"/remove", account.SLOWrite, p.confirmRemove, p.remove)
 }
 
 const section = "objectives"

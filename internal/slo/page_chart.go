@@ -142,20 +142,25 @@ func (p *pages) marks(
 		}
 		marks = append(marks, mark)
 	}
-	marks = append(marks, correctionMarks(corrections, since, until)...)
+	marks = append(marks, correctionMarks(v.Account, corrections, since, until)...)
 	slices.SortStableFunc(marks, func(a, b ui.ChartMark) int { return cmp.Compare(a.At, b.At) })
 	return marks, nil
 }
 
 // correctionMarks are the beginnings of corrections in the time of a chart.
-func correctionMarks(corrections []ActiveCorrection, since, until int64) (marks []ui.ChartMark) {
-	for _, c := range corrections {
+func correctionMarks(accountID string, list []ActiveCorrection, since, until int64) (marks []ui.ChartMark) {
+	for _, c := range list {
 		at := c.From.Unix()
 		if c.Kind == Reset {
 			at = c.To.Unix() // what it leaves out begins with the oldest counts
 		}
 		if at >= since && at <= until {
-			marks = append(marks, ui.ChartMark{At: at, Label: c.Word() + ": " + c.Reason, Tone: ui.Warn})
+			marks = append(marks, ui.ChartMark{
+				At:    at,
+				Label: c.Kind.Word() + ": " + c.Reason,
+				Href:  correctionPath(accountID, c.ID),
+				Tone:  ui.Warn,
+			})
 		}
 	}
 	return marks

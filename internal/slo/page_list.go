@@ -25,24 +25,25 @@ const (
 
 // listPage is the data of the template "objectives".
 type listPage struct {
-	Path       string
-	Self       string // URL of the parts that ask for themselves; "" for a later part of the list
-	CanWrite   bool
-	Total      int // objectives of the account
-	Shown      int // that pass the filters
-	Filtered   bool
-	Filters    ui.Filters
-	Grouping   []ui.Link
-	Groups     []objectiveGroup
-	Next       string
-	Past       []pastRow
-	Report     string
-	Example    string // commands that send counts
-	Burning    int
-	Recovering int
-	Silent     int    // without data
-	Worst      string // sentence of the worst objective that burns or recovers
-	Rising     string // sentence of an objective whose failures rise
+	Path        string
+	Self        string // URL of the parts that ask for themselves; "" for a later part of the list
+	CanWrite    bool
+	Total       int // objectives of the account
+	Shown       int // that pass the filters
+	Filtered    bool
+	Filters     ui.Filters
+	Grouping    []ui.Link
+	Groups      []objectiveGroup
+	Next        string
+	Past        []pastRow
+	Report      string
+	Corrections string
+	Example     string // commands that send counts
+	Burning     int
+	Recovering  int
+	Silent      int    // without data
+	Worst       string // sentence of the worst objective that burns or recovers
+	Rising      string // sentence of an objective whose failures rise
 }
 
 // objectiveGroup is the rows of one property; without grouping, all rows.
@@ -95,11 +96,12 @@ func (p *pages) showList(v *page.Visit) error {
 	}
 	u := v.Request.URL
 	data := listPage{
-		Path:     objectivesPath(v.Account),
-		CanWrite: v.Can(account.SLOWrite),
-		Total:    len(list),
-		Report:   reportPath(v.Account),
-		Example:  p.example(v.Account),
+		Path:        objectivesPath(v.Account),
+		CanWrite:    v.Can(account.SLOWrite),
+		Total:       len(list),
+		Report:      reportPath(v.Account),
+		Corrections: correctionsPath(v.Account),
+		Example:     p.example(v.Account),
 	}
 	if v.Query("cursor") == "" {
 		data.Self = ui.With(u)

@@ -3,9 +3,7 @@ package slo
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -72,23 +70,24 @@ func (p PairStatus) Word() string {
 // why, what spent it, and what changed.
 type objectivePage struct {
 	*Objective
-	Status   Status
-	Hub      ui.Hub
-	Zone     string // name
-	Path     string
-	Live     string // URL of the fragments
-	Headline string // first sentence of the status
-	Rest     string // the other sentences
-	Since    time.Time
-	Metrics  []ui.Metric
-	Ranges   []ui.Link
-	Budget   ui.Chart
-	Burn     ui.Chart
-	Pairs    []pairRow
-	Spent    *spentPage
-	Past     []Past
-	Older    string // URL of older transitions
-	Activity *ui.Activity
+	Status      Status
+	Hub         ui.Hub
+	Zone        string // name
+	Path        string
+	Live        string // URL of the fragments
+	Headline    string // first sentence of the status
+	Rest        string // the other sentences
+	Since       time.Time
+	Metrics     []ui.Metric
+	Ranges      []ui.Link
+	Budget      ui.Chart
+	Burn        ui.Chart
+	Pairs       []pairRow
+	Spent       *spentPage
+	Corrections objectiveCorrections
+	Past        []Past
+	Older       string // URL of older transitions
+	Activity    *ui.Activity
 
 	timeline timeline
 	audit    string // path of the audit log; "" = the visitor may not read it
@@ -136,6 +135,9 @@ func (p *pages) showOne(v *page.Visit) error {
 		if err := p.setActivity(v, &data); err != nil {
 			return err
 		}
+	}
+	if err := p.setCorrections(v, &data); err != nil {
+		return err
 	}
 	past, err := p.past(v, o)
 	if err != nil {
@@ -306,6 +308,15 @@ func (d *objectivePage) setHub(v *page.Visit) {
 			Label: "Duplicate", Icon: "copy", Href: objectivesPath(v.Account) + "/new?" + url.Values{"from": {d.ID}}.Encode(),
 		})
 	}
+	if write {
+		href := d.Corrections.New
+		if d.Status.State == Burning || d.Status.State == Recovering {
+			href += "&kind=" + string(Incident)
+		}
+		d.Hub.More = append(d.Hub.More,
+			ui.Link{Label: "Correct a time…", Icon: "calendar-clock", Href: href},
+			ui.Link{Label: "Reset the budget…", Icon: "rotate-ccw", Href: d.Corrections.New + "&kind=" + string(Reset)})
+	}
 	d.Hub.More = append(d.Hub.More, ui.Link{Label: "Monthly report", Icon: "file-text", Href: reportPath(v.Account)})
 	if d.audit != "" {
 		d.Hub.More = append(d.Hub.More, ui.Link{
@@ -354,7 +365,7 @@ func (d *objectivePage) stateGroup(accountID string) ui.PropertyGroup {
 	if s.Budget.Total > 0 {
 		target.Note = percentText(d.allowed.ratio()) + " may fail"
 		window.Note = grouped(s.Budget.Total) + " requests"
-		reached.Text = strconv.FormatFloat(math.Floor(s.Budget.Achieved*1000)/1000, 'f', 3, 64) + " %"
+		reached.Text = reachedText(s.Budget.Achieved)
 	}
 	g := ui.PropertyGroup{Properties: []ui.Property{state, zone, target, reached, window}}
 	if part := d.Part(); part != "" {

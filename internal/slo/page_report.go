@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +25,7 @@ type reportPage struct {
 	Metrics []ui.Metric
 	Rows    []reportRow
 	Curl    string
+	Mail    *reportMailPart
 }
 
 // reportRow is an objective in the report.
@@ -47,6 +46,12 @@ type reportRow struct {
 }
 
 func (p *pages) showReport(v *page.Visit) error {
+	return p.renderReport(v, nil, ui.Faults{})
+}
+
+// renderReport shows the report of the month that the URL names. f is the input of the form for its mails; nil = what
+// is stored.
+func (p *pages) renderReport(v *page.Visit, f *reportMailForm, faults ui.Faults) error {
 	r, err := p.MonthlyReport(v.Context(), v.Account, v.Query("month"))
 	if err != nil {
 		return err
@@ -83,10 +88,14 @@ func (p *pages) showReport(v *page.Visit) error {
 		data.Rows = append(data.Rows, row)
 	}
 	data.setMetrics()
+	if data.Mail, err = p.reportMailPart(v, f, faults); err != nil {
+		return err
+	}
 	return v.Show(page.View{
 		Section:  section,
 		Title:    "Objectives in " + data.Title,
 		Template: "objectives-report",
+		Status:   faults.Status,
 		Data:     data,
 	})
 }
@@ -138,7 +147,7 @@ func reportRowOf(
 	if line.Reached == nil {
 		return row, err
 	}
-	row.Good = strconv.FormatFloat(math.Floor(*line.Reached*1000)/1000, 'f', 3, 64) + " %"
+	row.Good = reachedText(*line.Reached)
 	row.Spent = shareOfBudget(line.BudgetSpent)
 	row.Bar = 100 * min(1, line.BudgetSpent)
 	row.Word = "Reached"

@@ -188,7 +188,7 @@ func weekRowOf(weeks []SpentTime, i int, w SpentTime) weekRow {
 		row.Name = "Last 7 days"
 	}
 	if w.Reached != nil {
-		row.Good = strconv.FormatFloat(math.Floor(*w.Reached*1000)/1000, 'f', 3, 64) + " %"
+		row.Good = reachedText(*w.Reached)
 	}
 	if i+1 == len(weeks) {
 		return row

@@ -49,6 +49,7 @@ func newDashboard(t *testing.T) *dashboard {
 			return s.zones(ctx, accountID, ref)
 		},
 		Zones:   s.zoneOptions,
+		Member:  s.Accounts.IsMember,
 		Changes: s.changes,
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package slo
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,11 @@ import (
 
 // Percent is the target as a text: 99.95 %.
 func (o *Objective) Percent() string { return strconv.FormatFloat(o.Target, 'f', -1, 64) + " %" }
+
+// reachedText is the share of good requests, in percent, never rounded up.
+func reachedText(percent float64) string {
+	return strconv.FormatFloat(math.Floor(percent*1000)/1000, 'f', 3, 64) + " %"
+}
 
 // WindowText is the period of the budget.
 func (o *Objective) WindowText() string {
@@ -138,15 +144,4 @@ func (s Status) EndText() string {
 		return "paused"
 	}
 	return s.Budget.endText()
-}
-
-// Word is the kind of a correction as a label.
-func (c ActiveCorrection) Word() string {
-	switch c.Kind {
-	case Maintenance:
-		return "Maintenance"
-	case Incident:
-		return "Incident"
-	}
-	return "Budget reset"
 }

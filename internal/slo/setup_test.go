@@ -77,9 +77,9 @@ func newWorld(t testing.TB, url string) *world {
 }
 
 // another is the Feature of a further process on the same database.
-func (w *world) another(r prometheus.Registerer) *slo.Feature {
+func (w *world) another(r prometheus.Registerer, change ...func(*slo.Config)) *slo.Feature {
 	w.t.Helper()
-	f, err := slo.New(slo.Config{
+	cfg := slo.Config{
 		Env: feature.Env{
 			DB:         w.db,
 			Record:     feature.NewRecorder(w.record),
@@ -87,7 +87,11 @@ func (w *world) another(r prometheus.Registerer) *slo.Feature {
 			Registerer: r,
 		},
 		Zone: w.zone,
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	f, err := slo.New(cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -79,6 +79,20 @@ type Config struct {
 
 	// OriginPolicies lists the enabled policies of the type http_alert_origin_error in all accounts; nil = there are none.
 	OriginPolicies func(ctx context.Context) ([]OriginPolicy, error)
+
+	// SendMail sends a mail from Belfry itself; nil = there is no mail server, and no report is sent.
+	SendMail func(ctx context.Context, m Mail) error
+
+	// Member reports whether an address is the confirmed one of a member of an account; nil = none is.
+	Member func(ctx context.Context, accountID, address string) (bool, error)
+
+	// AccountName is the name of an account, for mails; nil = they have none.
+	AccountName func(ctx context.Context, accountID string) string
+}
+
+// Mail is a message to one person. Its id is the same in all attempts.
+type Mail struct {
+	ID, To, Subject, Text string
 }
 
 // ChangesQuery asks for the changes of a zone.
@@ -114,6 +128,9 @@ func New(cfg Config) (*Feature, error) {
 	if cfg.Zone == nil {
 		return nil, errors.New("slo: Zone is required")
 	}
+	if cfg.Member == nil {
+		cfg.Member = func(context.Context, string, string) (bool, error) { return false, nil }
+	}
 	f := &Feature{
 		cfg:     cfg,
 		db:      cfg.DB,
@@ -135,6 +152,10 @@ func New(cfg Config) (*Feature, error) {
 
 // Describe returns the feature as the app serves and runs it.
 func (f *Feature) Describe() feature.Feature {
+	stages := []run.Stage{{Name: "objectives", Run: f.Run}}
+	if f.cfg.Active && f.cfg.SendMail != nil {
+		stages = append(stages, run.Stage{Name: "monthly reports", Run: f.MailReports})
+	}
 	return feature.Feature{
 		Consumer: f.Consumer,
 		API:      f.API,
@@ -142,7 +163,7 @@ func (f *Feature) Describe() feature.Feature {
 		Finders:  f.finders(),
 		Actions:  f.actions(),
 		News:     f.news(),
-		Stages:   []run.Stage{{Name: "objectives", Run: f.Run}},
+		Stages:   stages,
 	}
 }
 

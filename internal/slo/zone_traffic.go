@@ -11,8 +11,11 @@ import (
 	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
-// trafficHours is the length of a zone's traffic.
-const trafficHours = 24
+// The length of a zone's traffic, and the seconds of its intervals.
+const (
+	trafficHours = 24
+	trafficStep  = 600
+)
 
 // ZoneTraffic is the requests of a zone by hour, in event time: the present hour and the 23 before it.
 type ZoneTraffic struct {
@@ -20,9 +23,11 @@ type ZoneTraffic struct {
 	Bad    uint64        `json:"bad" doc:"Failed requests in all hours"`
 	LastAt web.Time      `json:"last_at,omitzero" doc:"End of the newest interval with requests in these hours"`
 	Hours  []TrafficHour `json:"hours" doc:"The oldest first; hours without requests are included"`
+
+	Intervals []TrafficHour `json:"intervals" doc:"The same time in steps of ten minutes. Counts that are stored in longer steps are spread over them"`
 }
 
-// TrafficHour is the requests of one hour.
+// TrafficHour is the requests of one hour, or of a part of it.
 type TrafficHour struct {
 	Start web.Time `json:"start"`
 	Total uint64   `json:"total"`
@@ -33,9 +38,15 @@ type TrafficHour struct {
 func (f *Feature) ZoneTraffic(ctx context.Context, accountID, zoneID string) (ZoneTraffic, error) {
 	const hour = 3600
 	begin := tally.AlignDown(f.now().Unix(), hour) - (trafficHours-1)*hour
-	out := ZoneTraffic{Hours: make([]TrafficHour, trafficHours)}
+	out := ZoneTraffic{
+		Hours:     make([]TrafficHour, trafficHours),
+		Intervals: make([]TrafficHour, trafficHours*hour/trafficStep),
+	}
 	for i := range out.Hours {
 		out.Hours[i].Start = timeOf(begin + int64(i)*hour)
+	}
+	for i := range out.Intervals {
+		out.Intervals[i].Start = timeOf(begin + int64(i)*trafficStep)
 	}
 	err := f.db.View(ctx, func(tx *db.Tx) error {
 		series, err := seriesOfZone(ctx, tx, accountID, zoneID)
@@ -57,6 +68,7 @@ func (f *Feature) ZoneTraffic(ctx context.Context, accountID, zoneID string) (Zo
 				out.Hours[i].Bad += b.Bad
 				out.Total += b.Total
 				out.Bad += b.Bad
+				out.spread(b, begin)
 				last = max(last, b.End)
 			}
 		}
@@ -64,6 +76,22 @@ func (f *Feature) ZoneTraffic(ctx context.Context, accountID, zoneID string) (Zo
 		return nil
 	})
 	return out, err
+}
+
+// spread adds a bucket to the intervals that it covers. The first gets what cannot be divided.
+func (z *ZoneTraffic) spread(b bucket, begin int64) {
+	n := uint64(max(1, (b.End-b.Start)/trafficStep))
+	total := b.Total/n + b.Total%n
+	bad := b.Bad/n + b.Bad%n
+	for k := range int64(n) {
+		i := (b.Start-begin)/trafficStep + k
+		if b.Start >= begin && i < int64(len(z.Intervals)) {
+			z.Intervals[i].Total += total
+			z.Intervals[i].Bad += bad
+		}
+		total = b.Total / n
+		bad = b.Bad / n
+	}
 }
 
 // storedSeries names a series.

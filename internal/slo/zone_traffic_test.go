@@ -27,6 +27,14 @@ func TestTheTrafficOfAZoneByHour(t *testing.T) {
 		if !last.Start.Time.Equal(time.Unix(now-600, 0)) || last.Total != 600 || last.Bad != 60 {
 			t.Errorf("the present hour: %+v", last)
 		}
+		var total, bad uint64
+		for _, i := range got.Intervals {
+			total += i.Total
+			bad += i.Bad
+		}
+		if n := len(got.Intervals); n != 144 || total != got.Total || bad != got.Bad || got.Intervals[138].Bad != 60 {
+			t.Errorf("%d intervals with %d requests and %d failures: %+v", n, total, bad, got.Intervals[138])
+		}
 		none, err := w.f.ZoneTraffic(t.Context(), otherAccount, shop)
 		if err != nil || none.Total != 0 || !none.LastAt.IsZero() {
 			t.Errorf("another account: %+v, %v", none, err)

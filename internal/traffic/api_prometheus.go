@@ -2,6 +2,7 @@ package traffic
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"mime"
 	"net/http"
@@ -39,7 +40,6 @@ func (f *Feature) registerPrometheus(api *web.API) {
 		MaxBody:    MaxCountsBody,
 		Accepts:    []string{protobufType},
 		Coding:     "snappy",
-		Status:     http.StatusNoContent,
 		Content:    "text/plain",
 	}, f.ingestPrometheus)
 	api.Limit("traffic.prometheus_metrics", maxMetricRules)
@@ -79,12 +79,11 @@ func (f *Feature) ingestPrometheus(ctx context.Context, _ *MetricParams, x *web.
 	h.Set("X-Prometheus-Remote-Write-Samples-Written", m.samples.written())
 	h.Set("X-Prometheus-Remote-Write-Histograms-Written", m.histograms.written())
 	h.Set("X-Prometheus-Remote-Write-Exemplars-Written", m.exemplars.written())
-	h.Set("Content-Type", "text/plain; charset=utf-8")
 	if m.rejected > 0 { // the sender does not repeat it; what is not rejected is stored
 		return answerText(x, http.StatusBadRequest, m.message())
 	}
-	x.Writer().WriteHeader(http.StatusNoContent)
-	return nil
+	return answerText(x, http.StatusOK, fmt.Sprintf("accepted: %s samples, %s histograms", m.samples.written(),
+		m.histograms.written()))
 }
 
 // answerText answers with a sentence, which senders write to their log.

@@ -124,8 +124,8 @@ func compileMetrics(list []MetricRule, at string) (metricTable, errs.List) {
 }
 
 func (r *MetricRule) check(at string) (faults errs.List) {
-	fault := func(code errs.Code, field, format string, args ...any) {
-		faults = append(faults, errs.At(code, at+field, format, args...))
+	fault := func(code errs.Code, pointer, format string, args ...any) {
+		faults = append(faults, errs.At(code, at+pointer, format, args...))
 	}
 	switch {
 	case r.Name == "":

@@ -60,8 +60,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var failed []error
-	for _, c := range []prometheus.Collector{m.counts, m.requests, m.others, m.renamed, m.refused, m.lines, m.zones, m.sharded,
-		m.replayed} {
+	for _, c := range []prometheus.Collector{
+		m.counts, m.requests, m.others, m.renamed, m.refused, m.lines, m.zones, m.sharded, m.replayed,
+	} {
 		failed = append(failed, r.Register(c))
 	}
 	return m, errors.Join(failed...)

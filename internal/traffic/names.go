@@ -72,16 +72,16 @@ type overNames struct {
 	stored   time.Time
 }
 
-// names are the names of all accounts. Like a cache, it has two generations: the accounts that are not used are
+// nameSets are the names of all accounts. Like a cache, it has two generations: the accounts that are not used are
 // dropped, and read from the database again.
-type names struct {
+type nameSets struct {
 	mu         sync.Mutex // guards the fields below
 	young, old map[string]*accountNames
 	added      int // names that were added to sets since old was replaced
 }
 
 // of returns the set of an account.
-func (n *names) of(accountID string) *accountNames {
+func (n *nameSets) of(accountID string) *accountNames {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.added > maxNames/2 {
@@ -99,7 +99,7 @@ func (n *names) of(accountID string) *accountNames {
 	return a
 }
 
-func (n *names) grew(by int) {
+func (n *nameSets) grew(by int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.added += by
@@ -124,7 +124,7 @@ func (f *Feature) limitNames(ctx context.Context, accountID string, list []named
 		if *one.name == "" || *one.name == OtherName {
 			continue
 		}
-		if seen, known := a.seen[keyOfName(one.kind, *one.name)]; !known || hour-seen >= touchAfter {
+		if seen, ok := a.seen[keyOfName(one.kind, *one.name)]; !ok || hour-seen >= touchAfter {
 			fresh = append(fresh, one)
 		}
 	}
@@ -141,11 +141,11 @@ func (f *Feature) limitNames(ctx context.Context, accountID string, list []named
 	number := map[nameKind]int{}
 	for _, one := range fresh {
 		key := keyOfName(one.kind, *one.name)
-		seen, known := a.seen[key]
-		if _, done := added[key]; done || known && hour-seen < touchAfter {
+		seen, stored := a.seen[key]
+		if _, done := added[key]; done || stored && hour-seen < touchAfter {
 			continue
 		}
-		if !known {
+		if !stored {
 			if a.number[one.kind]+number[one.kind] >= f.maxNames {
 				other += one.requests
 				a.leftOut(one)
@@ -155,7 +155,12 @@ func (f *Feature) limitNames(ctx context.Context, accountID string, list []named
 			number[one.kind]++
 		}
 		added[key] = hour
-		rows = append(rows, []any{accountID, string(one.kind), *one.name, hour})
+		rows = append(rows, []any{
+			accountID,
+			string(one.kind),
+			*one.name,
+			hour,
+		})
 	}
 	if err := f.storeNames(ctx, accountID, a, rows); err != nil {
 		return 0, err

@@ -114,7 +114,7 @@ func TestCountersOfPrometheusAreCountedByTheirDifferences(t *testing.T) {
 		send := func(contentType string, body []byte, want string) {
 			t.Helper()
 			status, header, text := w.write("writer", contentType, snappy.Encode(nil, body))
-			if got := header.Get("X-Prometheus-Remote-Write-Samples-Written"); status != 204 || got != want {
+			if got := header.Get("X-Prometheus-Remote-Write-Samples-Written"); status != 200 || got != want {
 				t.Errorf("%d %q %s; want %s written", status, got, text, want)
 			}
 		}
@@ -147,7 +147,7 @@ func TestASeriesThatAppearsLaterCountsFromTheSampleBefore(t *testing.T) {
 		write1(requestsTotal("200", 0, [2]float64{15, 100}), requestsTotal("500", 0, [2]float64{15, 3})),
 		write1(requestsTotal("502", 0, [2]float64{15, 2})),
 	} {
-		if status, _, text := w.write("writer", proto1, snappy.Encode(nil, body)); status != 204 {
+		if status, _, text := w.write("writer", proto1, snappy.Encode(nil, body)); status != 200 {
 			t.Fatalf("%d %s", status, text)
 		}
 	}
@@ -192,7 +192,7 @@ func TestClassicHistogramsCountLatencyWhateverTheRequests(t *testing.T) {
 		write1(third[:2]...),
 		write1(buckets(45, "0.1", 1, "0.5", 1, "+Inf", 2)...), // restarted
 	} {
-		if status, _, text := w.write("writer", proto1, snappy.Encode(nil, body)); status != 204 {
+		if status, _, text := w.write("writer", proto1, snappy.Encode(nil, body)); status != 200 {
 			t.Fatalf("%d %s", status, text)
 		}
 	}
@@ -263,7 +263,7 @@ func TestNativeHistogramsCountLatencyAtBoundsOfTheirBuckets(t *testing.T) {
 		w.pass(time.Hour)
 		for _, body := range [][]byte{c.first, c.second, c.second} {
 			status, header, text := w.write("writer", proto2, snappy.Encode(nil, body))
-			if status != 204 || header.Get("X-Prometheus-Remote-Write-Histograms-Written") != "1" {
+			if status != 200 || header.Get("X-Prometheus-Remote-Write-Histograms-Written") != "1" {
 				t.Fatalf("%s: %d %v %s", c.name, status, header, text)
 			}
 		}
@@ -278,8 +278,10 @@ func TestAnAccountNamesTheMetricsThatAreCounted(t *testing.T) {
 	w.thresholdsAre(500 * time.Millisecond)
 	w.pass(time.Hour)
 	r := w.call("editor", "PUT", "/traffic/rules", `{"metrics":[
-		{"name":"app_requests","type":"counter","labels":{"status":"result","zone":"site","origin":"pod","path_class":"handler"}},
-		{"name":"app_latency","type":"histogram","unit":"ms","requests":true,"zone":"shop.example","labels":{"status":"result"}}
+		{"name":"app_requests","type":"counter",
+			"labels":{"status":"result","zone":"site","origin":"pod","path_class":"handler"}},
+		{"name":"app_latency","type":"histogram","unit":"ms","requests":true,"zone":"shop.example",
+			"labels":{"status":"result"}}
 	]}`)
 	if r.Status != 200 || !strings.Contains(r.Text, `"default_metrics":false`) ||
 		!strings.Contains(r.Text, `"zone":"`+w.zone(w.a, "shop.example")+`"`) {
@@ -290,12 +292,13 @@ func TestAnAccountNamesTheMetricsThatAreCounted(t *testing.T) {
 			"handler", "/pay"}, 0, [][2]float64{{at, value}}}
 	}
 	latency := func(name, le string, at, value float64) promCounter {
-		return promCounter{[]string{"__name__", "app_latency" + name, "result", "200", "le", le}, 0, [][2]float64{{at, value}}}
+		labels := []string{"__name__", "app_latency" + name, "result", "200", "le", le}
+		return promCounter{labels, 0, [][2]float64{{at, value}}}
 	}
 	for _, at := range []float64{0, 15} {
 		if status, _, text := w.write("writer", proto1, snappy.Encode(nil, write1(requests(at, at),
 			latency("_bucket", "500", at, 2*at), latency("_bucket", "+Inf", at, 3*at), latency("_count", "", at, 3*at),
-			requestsTotal("200", 0, [2]float64{at, 100 * at})))); status != 204 {
+			requestsTotal("200", 0, [2]float64{at, 100 * at})))); status != 200 {
 			t.Fatalf("%d %s", status, text)
 		}
 	}
@@ -382,8 +385,8 @@ func TestSamplesThatCannotBeCountedAreRejectedWithTheReason(t *testing.T) {
 		{"writer", proto1, snappy.Encode(nil, []byte("\xff\xff")), 400},
 		{"writer", proto2, snappy.Encode(nil, sub(nil, 5, sub(nil, 1, []byte{9, 9}))), 400},
 		{"writer", "application/x-protobuf;proto=io.prometheus.write.v9.Request", good, 415},
-		{"writer", "application/x-protobuf;proto=prometheus.WriteRequest", good, 204},
-		{"writer", proto1, good, 204},
+		{"writer", "application/x-protobuf;proto=prometheus.WriteRequest", good, 200},
+		{"writer", proto1, good, 200},
 	} {
 		if status, _, text := w.write(c.token, c.contentType, c.body); status != c.want {
 			t.Errorf("%s %s: %d %s, want %d", c.token, c.contentType, status, text, c.want)

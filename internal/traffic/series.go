@@ -57,7 +57,7 @@ type point struct {
 	// latency is not 0 for a point of latency by this threshold: its values are all requests and the good ones.
 	// A half has one of them, and is counted when the other half of the same time is there.
 	latency time.Duration
-	half    half
+	half    pointHalf
 
 	entry     Entry // its status, host, origin and zone
 	pathClass string

@@ -2,21 +2,21 @@ package traffic
 
 import "slices"
 
-// half says which of the two values a point of latency has. The buckets of a classic histogram are series of their
+// pointHalf says which of the two values a point of latency has. The buckets of a classic histogram are series of their
 // own, and Prometheus may send those of one scrape in several requests.
-type half int
+type pointHalf int
 
 const (
-	wholePoint   half = iota
-	allRequests       // the bucket +Inf
-	goodRequests      // the bucket that the threshold closes
+	wholePoint   pointHalf = iota
+	allRequests            // the bucket +Inf
+	goodRequests           // the bucket that the threshold closes
 )
 
 // halfSeen is a half that waits for the other one of its time.
 type halfSeen struct {
-	At    int64  `json:"t"`
-	Half  half   `json:"h"`
-	Value uint64 `json:"v"`
+	At    int64     `json:"t"`
+	Half  pointHalf `json:"h"`
+	Value uint64    `json:"v"`
 }
 
 // maxHalves limits the halves of a series that wait. Those of buckets that a histogram does not have wait in vain.
@@ -42,14 +42,14 @@ func (s sourceState) join(p *point) *point {
 		last.wait(halfSeen{p.at, p.half, p.values[0]})
 		return nil
 	}
-	whole := *p
-	whole.half = wholePoint
-	whole.values = []uint64{p.values[0], last.Halves[i].Value}
+	both := *p
+	both.half = wholePoint
+	both.values = []uint64{p.values[0], last.Halves[i].Value}
 	if p.half == goodRequests {
-		slices.Reverse(whole.values)
+		slices.Reverse(both.values)
 	}
 	last.Halves = slices.DeleteFunc(last.Halves, func(h halfSeen) bool { return h.At <= p.at })
-	return &whole
+	return &both
 }
 
 // wait adds a half; the oldest is dropped when there are too many.

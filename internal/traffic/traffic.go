@@ -99,7 +99,7 @@ type Feature struct {
 	uploads uploads
 	metrics *metrics
 
-	names    names
+	names    nameSets
 	maxNames int
 
 	rules      *cache.Cache[string, *accountRules] // by account
@@ -122,7 +122,7 @@ func New(cfg Config) (*Feature, error) {
 		now:     cfg.Now,
 		uploads: uploads{byOne: map[string]int{}},
 
-		names:    names{young: map[string]*accountNames{}},
+		names:    nameSets{young: map[string]*accountNames{}},
 		maxNames: cmp.Or(cfg.MaxNames, DefaultNames),
 
 		rules:      cache.New[string, *accountRules](cachedAccounts, rulesTTL, cfg.Now),
@@ -161,7 +161,8 @@ func (f *Feature) Run(ctx context.Context) error {
 	tick := time.NewTicker(10 * time.Minute)
 	defer tick.Stop()
 	for {
-		if err := errors.Join(f.deleteOldKeys(ctx), f.deleteOldSources(ctx), f.deleteOldNames(ctx)); err != nil && ctx.Err() == nil {
+		err := errors.Join(f.deleteOldKeys(ctx), f.deleteOldSources(ctx), f.deleteOldNames(ctx))
+		if err != nil && ctx.Err() == nil {
 			f.log.Warn("traffic: old keys, sources or names not deleted, will be tried again", "error", err)
 		}
 		select {

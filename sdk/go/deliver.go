@@ -70,7 +70,7 @@ func (s *sender) idle(ctx context.Context) {
 
 // attempt sends a batch once and acts on the answer.
 func (s *sender) attempt(ctx context.Context, b spool.Batch) {
-	v := s.post.send(ctx, b.Tag, b.Records)
+	v := s.post.send(ctx, b.Tag, eventsPath, b.Records)
 	if ctx.Err() != nil && v.what != settle {
 		return // Close cut it off
 	}

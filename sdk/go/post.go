@@ -23,10 +23,16 @@ type poster struct {
 // maxAnswer bounds what is read of an answer: 10,000 results with receipts.
 const maxAnswer = 64 << 20
 
-// send posts events, already encoded, for the account (empty: each names its
-// own) and says what to do next. It never panics and never blocks longer than
+// The paths of events and alerts, below those of an account, if there is one.
+const (
+	eventsPath = "/audit/events"
+	alertsPath = "/alerts"
+)
+
+// send posts events or alerts, already encoded, for the account (empty: each names
+// its own) and says what to do next. It never panics and never blocks longer than
 // the timeout.
-func (p poster) send(ctx context.Context, account string, events [][]byte) verdict {
+func (p poster) send(ctx context.Context, account, path string, events [][]byte) verdict {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	// A body of its own for each attempt: the transport may still read the last
@@ -35,9 +41,12 @@ func (p poster) send(ctx context.Context, account string, events [][]byte) verdi
 	if err != nil {
 		return verdict{what: retry, err: err}
 	}
-	address := p.root + "/audit/events"
+	address := p.root + path
 	if account != "" {
-		address = p.root + "/accounts/" + url.PathEscape(account) + "/audit/events"
+		address = p.root + "/accounts/" + url.PathEscape(account) + path
+		if path == alertsPath {
+			address = p.root + "/accounts/" + url.PathEscape(account) + "/alerting/v3" + path
+		}
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
@@ -66,7 +75,9 @@ func (p poster) send(ctx context.Context, account string, events [][]byte) verdi
 	v := decide(answer.StatusCode, answer.Header, text, len(events), time.Now())
 	if v.what == settle {
 		for i, r := range v.results {
-			if id := eventID(events[i]); r.ID != "" && r.ID != id {
+			if id := eventID(events[i]); id == "" { // an alert
+				continue
+			} else if r.ID != "" && r.ID != id {
 				return verdict{
 					what: hold,
 					http: v.http,

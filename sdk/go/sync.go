@@ -51,7 +51,7 @@ func (c *Client) AuditSync(ctx context.Context, events ...Event) ([]Result, erro
 	limit := c.cfg.BatchEvents
 	for at := 0; at < len(texts); {
 		n := fit(texts[at:], limit, c.cfg.BatchBytes)
-		v, err := c.sendUntil(ctx, texts[at:at+n])
+		v, err := c.sendUntil(ctx, eventsPath, texts[at:at+n])
 		if err != nil {
 			return results, err
 		}
@@ -80,9 +80,9 @@ func fit(texts [][]byte, events, bytes int) int {
 }
 
 // sendUntil tries until there is an answer to settle or halve by.
-func (c *Client) sendUntil(ctx context.Context, texts [][]byte) (verdict, error) {
+func (c *Client) sendUntil(ctx context.Context, path string, texts [][]byte) (verdict, error) {
 	for failed := 1; ; failed++ {
-		v := c.post.send(ctx, c.cfg.AccountID, texts)
+		v := c.post.send(ctx, c.cfg.AccountID, path, texts)
 		if v.what == settle || v.what == halve {
 			return v, nil
 		}

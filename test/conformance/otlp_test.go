@@ -23,8 +23,9 @@ func TestTheExportersOfOpenTelemetryForPythonAreCounted(t *testing.T) {
 		for _, temporality := range []string{"delta", "cumulative"} {
 			t.Run(encoding+", "+temporality, func(t *testing.T) {
 				zone := temporality + "." + encoding + ".example"
-				out, err := exec.CommandContext(t.Context(), python, "otlp/exporter.py",
-					s.URL+"/client/v4"+s.accountPath("/traffic/otlp/v1/metrics"), s.Token, encoding, temporality, zone).CombinedOutput()
+				endpoint := s.URL + "/client/v4" + s.accountPath("/traffic/otlp/v1/metrics")
+				out, err := exec.CommandContext(t.Context(), python, "otlp/exporter.py", endpoint, s.Token, encoding,
+					temporality, zone).CombinedOutput()
 				if err != nil || strings.TrimSpace(string(out)) != "OK" {
 					t.Fatalf("%v: %s", err, out)
 				}

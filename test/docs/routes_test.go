@@ -16,6 +16,7 @@ var pages = []string{
 	"/acknowledge",
 	"/docs",
 	"/llms.txt",
+	"/status",
 	"/openapi.json",
 	"/healthz",
 	"/readyz",

@@ -43,7 +43,10 @@ func notificationsOf(t *testing.T, a testAccount, objects map[string]string) {
 		"name":       "policy",
 		"enabled":    true,
 		"alert_type": kind,
-		"mechanisms": map[string]any{"webhooks": []any{map[string]any{"id": objects["webhook_id"]}}},
+		"mechanisms": map[string]any{
+			"webhooks": []any{map[string]any{"id": objects["webhook_id"]}},
+			"inbox":    []any{map[string]any{"id": "user:kim"}},
+		},
 	})
 	silences := a.server.Call(t, a.Token, "POST", base+"/silences", []any{map[string]any{
 		"alert_type": kind, "start_time": time.Now().Add(time.Hour).UTC(), "end_time": time.Now().Add(2 * time.Hour).UTC(),
@@ -60,10 +63,18 @@ func notificationsOf(t *testing.T, a testAccount, objects map[string]string) {
 	poll.Until(t, "the alert is delivered", func() bool {
 		history := a.server.Call(t, a.Token, "GET", base+"/history", nil)
 		list := live.Decode[[]struct{ ID, State string }](t, history.Result)
-		if len(list) != 1 || list[0].State != "delivered" {
-			return false
+		for _, d := range list {
+			if d.State != "delivered" {
+				return false
+			}
+			objects["delivery_id"] = d.ID
 		}
-		objects["delivery_id"] = list[0].ID
-		return true
+		return len(list) == 2
 	})
+	inbox := a.server.Call(t, a.Token, "GET", a.path("/inbox?member=user:kim"), nil)
+	entries := live.Decode[[]struct{ ID string }](t, inbox.Result)
+	if len(entries) != 1 {
+		t.Fatalf("the inbox has %d entries: %.500s", len(entries), inbox.Body)
+	}
+	objects["entry_id"] = entries[0].ID
 }

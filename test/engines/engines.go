@@ -79,6 +79,16 @@ func Prometheus(t testing.TB) string {
 	return path
 }
 
+// Alertmanager returns the path of Alertmanager.
+func Alertmanager(t testing.TB) string {
+	t.Helper()
+	path := named(t, "BELFRY_TEST_ALERTMANAGER", "Alertmanager")
+	if _, err := exec.LookPath(path); err != nil {
+		t.Fatalf("BELFRY_TEST_ALERTMANAGER: %v (scripts/tools.sh alertmanager installs it)", err)
+	}
+	return path
+}
+
 // Missing ends a test for want of an engine: it skips, or fails where everything is
 // promised. why says what is not there.
 func Missing(t testing.TB, engine, why string) {

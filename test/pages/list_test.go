@@ -40,6 +40,14 @@ var unlinked = map[string]string{
 	"/docs.md":         "a file",
 	"/llms.txt":        "a file",
 
+	"/console/status/subscribers/{subscriber_id}/delete": "is opened from the row of a subscriber",
+	"/status.json":                                  "a document",
+	"/status/history.rss":                           "a feed",
+	"/status/history.atom":                          "a feed",
+	"/status/api/v2/{name...}":                      "documents",
+	"/status/subscriptions/{subscriber_id}":         "is opened by a link in a mail",
+	"/status/subscriptions/{subscriber_id}/confirm": "is opened by a link in a mail",
+
 	"/accounts/{account_id}/notifications/webhooks/{webhook_id}/replay/{job_id}": "is shown while a replay runs",
 
 	"/accounts/{account_id}/views/{view_id}/delete":                   "is opened by a button in the menu of views",
@@ -82,7 +90,7 @@ func (i *installation) pages() []shown {
 	ana := i.visitors[owner]
 	c.walk(owner, ana, "/accounts/"+i.full, "/profile", "/docs")
 	c.walk(operator, i.visitors[operator], "/console")
-	c.walk("", site.NewVisitor(i.t, i.url), "/sign-in")
+	c.walk("", site.NewVisitor(i.t, i.url), "/sign-in", "/status")
 	for _, m := range i.app.API.Mounts() {
 		path, isGet := strings.CutPrefix(m.Pattern, "GET ")
 		if isGet && !m.Stream && !c.reached[m.Pattern] && unlinked[path] == "" {

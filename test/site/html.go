@@ -72,6 +72,12 @@ func fieldsOf(body string) url.Values {
 		name := attributes["name"]
 		switch {
 		case name == "":
+		case kind == "select" && strings.Contains(tag, " multiple"):
+			for _, o := range option.FindAllStringSubmatch(content, -1) {
+				if o[2] != "" {
+					fields.Add(name, html.UnescapeString(o[1]))
+				}
+			}
 		case kind == "select":
 			for _, o := range option.FindAllStringSubmatch(content, -1) {
 				if o[2] != "" || !fields.Has(name) {

@@ -8,13 +8,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -140,46 +135,21 @@ func (*Channel) Preview(m *notify.Message) (notify.Rendered, error) {
 	return notify.Rendered{Body: string(body)}, err
 }
 
-// Sign makes the value of webhook-signature: one v1 signature for each key
-// (whsec_ and base64), separated by spaces.
-func Sign(keys []string, id string, at time.Time, body []byte) (string, error) {
-	var list []string
-	for _, k := range keys {
-		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(k, "whsec_"))
-		if err != nil {
-			return "", errors.New("a signing secret is not base64")
-		}
-		h := hmac.New(sha256.New, key)
-		h.Write(signed(id, at, body))
-		list = append(list, "v1,"+base64.StdEncoding.EncodeToString(h.Sum(nil)))
-	}
-	return strings.Join(list, " "), nil
-}
-
-// signed is the content that is signed.
-func signed(id string, at time.Time, body []byte) []byte {
-	return append([]byte(id+"."+strconv.FormatInt(at.Unix(), 10)+"."), body...)
-}
-
 // Send makes one attempt.
 func (c *Channel) Send(ctx context.Context, m *notify.Message) delivery.Result {
 	data, err := Body(m)
 	if err != nil {
 		return delivery.Result{Fault: delivery.Permanent, Error: "the message cannot be written: " + err.Error(), Body: data}
 	}
-	signature, err := Sign(m.Keys, m.ID, m.Sent, data)
+	signature, err := outbound.Sign(m.Keys, m.ID, m.Sent, data)
 	if err != nil {
 		return delivery.Result{Fault: delivery.Permanent, Error: err.Error(), Body: data}
 	}
 	for _, key := range m.Signers {
 		signature = strings.TrimSpace(signature + " v1a," +
-			base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed(m.ID, m.Sent, data))))
+			base64.StdEncoding.EncodeToString(ed25519.Sign(key, outbound.SignedContent(m.ID, m.Sent, data))))
 	}
-	h := http.Header{
-		"webhook-id":        {m.ID}, // lower case, as the specification writes them
-		"webhook-timestamp": {strconv.FormatInt(m.Sent.Unix(), 10)},
-		"webhook-signature": {signature},
-	}
+	h := outbound.SignatureHeader(m.ID, m.Sent, signature)
 	in := outbound.Request{URL: m.Address, Body: data, Header: h, Hidden: []string{authHeader}}
 	if m.Secret != "" {
 		h[authHeader] = []string{m.Secret}

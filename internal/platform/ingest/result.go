@@ -94,7 +94,7 @@ func (it Items) Locate(index int, fault *errs.Error) *errs.Error {
 		return fault
 	}
 	at := *fault
-	at.Pointer = "/" + strconv.Itoa(index) + fault.Pointer
+	at.Pointer = it.At + "/" + strconv.Itoa(index) + fault.Pointer
 	return &at
 }
 

@@ -29,7 +29,8 @@ const ndjson = "application/x-ndjson"
 // the body that they were split from.
 type Items struct {
 	Values []jsontext.Value
-	List   bool // sent as an array or as lines, and not as one object
+	List   bool   // sent as an array or as lines, and not as one object
+	At     string // pointer of the array in the body; "" = the body is the array
 }
 
 // Read reads the body of a request and splits it. The items are valid until the

@@ -87,6 +87,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/belfryhq/belfry/internal/platform/ui"
 	"github.com/belfryhq/belfry/internal/platform/web"
@@ -150,6 +151,14 @@ type View struct {
 	Status   int      // of HTTP; 0 = 200
 	Modules  []string // scripts of the feature ("x/FEATURE/file.js")
 	Plain    bool     // without navigation
+
+	// Public is a page for everybody, which caches may keep for MaxAge; Name and Feeds are those of [ui.Shell]. It
+	// shows nothing of the visitor.
+	Public bool
+	MaxAge time.Duration
+	Name   string
+	Feeds  []ui.Link
+
 	// Flash is a message that this page shows; nil = the message of the redirect
 	// that led here, if there is one.
 	Flash *ui.Flash
@@ -170,7 +179,13 @@ func (v *Visit) show(templates *ui.Page, o View) error {
 	if o.Plain {
 		shell.Face = ui.Plain
 	}
-	if text := v.set.flash(ui.FlashKey(v.Request)); text != "" {
+	if o.Public {
+		shell.Face = ui.Public
+		shell.Name = o.Name
+		shell.Feeds = o.Feeds
+		shell.MaxAge = o.MaxAge
+	}
+	if text := v.set.flash(ui.FlashKey(v.Request)); text != "" && o.MaxAge == 0 {
 		shell.Flash = &ui.Flash{Tone: ui.Good, Text: text}
 	}
 	if o.Flash != nil {

@@ -126,6 +126,8 @@ func TestTimesAreInTheZoneOfTheAccountUntilAPersonChoosesAnother(t *testing.T) {
 	}
 	evaluate(t, ctx, `(document.documentElement.dataset.timeZone = "Europe/Berlin",
 		document.querySelector("[data-zone-choice=account]").click(), "")`)
+	until(t, ctx, `!document.querySelector("[data-zone-choice=account]").hidden &&
+		document.querySelector("[data-zone-choice=account]").getAttribute("aria-pressed") === "true"`)
 	evaluate(t, ctx, `(() => {
 		const f = document.querySelector("[data-range]").elements;
 		f.since.value = "2026-03-29 00:30"; f.before.value = "2026-03-29 03:30:00"; return ""; })()`)

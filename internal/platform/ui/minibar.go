@@ -30,6 +30,7 @@ type Columns struct {
 	From    string // below the left end, such as "24 h ago"; "" = no captions
 	To      string
 	Columns []Column
+	Said    string // read aloud in place of the sums of good and bad
 
 	// Tall draws counts large, with the highest one at the axis and a table behind the columns: events by day.
 	Tall bool
@@ -158,6 +159,9 @@ func (c Columns) Newest() []Column {
 
 // words are the columns in one sentence.
 func (c Columns) words() string {
+	if c.Said != "" {
+		return c.Label + ": " + c.Said
+	}
 	var count, good, bad float64
 	for _, column := range c.Columns {
 		count += column.Count

@@ -2,6 +2,8 @@ package ui
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -9,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Page is a feature's templates, parsed with the layout and the components.
@@ -65,11 +68,16 @@ func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name 
 		}
 		body = whole
 	}
-	if !fragment {
+	if !fragment && shell.MaxAge == 0 {
 		deleteFlash(w, r)
 	}
 	h := w.Header()
 	p.ui.Secure(h, shell.Face)
+	if shell.MaxAge > 0 && !fragment {
+		if Cached(w, r, body.Bytes(), shell.MaxAge) {
+			return nil
+		}
+	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Length", strconv.Itoa(body.Len()))
 	status := shell.Status
@@ -82,6 +90,23 @@ func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name 
 		_, _ = w.Write(body.Bytes())
 	}
 	return nil
+}
+
+// Cached sets the headers by which caches may keep an answer for everybody, and answers 304 when the client has it. It
+// reports whether the answer is complete.
+func Cached(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) bool {
+	sum := sha256.Sum256(body)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	h := w.Header()
+	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds())))
+	h.Set("ETag", tag)
+	for one := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
+		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" {
+			w.WriteHeader(http.StatusNotModified)
+			return true
+		}
+	}
+	return false
 }
 
 // HTML executes one template to a string, for a row that a live stream sends.
@@ -144,5 +169,5 @@ func policies(ancestors []string) (map[Face]string, error) {
 		}
 		framed += " " + a
 	}
-	return map[Face]string{Customer: own + framed, Plain: own + framed, Operator: own + "'none'"}, nil
+	return map[Face]string{Customer: own + framed, Plain: own + framed, Public: own + framed, Operator: own + "'none'"}, nil
 }

@@ -1,5 +1,7 @@
 package ui
 
+import "time"
+
 // Face is the audience of a page. Customers' pages and the operators' console have
 // different navigations and looks, so that they are not confused.
 type Face uint8
@@ -9,11 +11,12 @@ const (
 	Customer Face = iota // a member of an account
 	Operator             // the team that runs Belfry
 	Plain                // no session: sign-in, an expired link, an error; centred, no navigation
+	Public               // for everybody: the status page; a column without navigation
 )
 
 // String is the face's word in the page.
 func (f Face) String() string {
-	return [...]string{"customer", "operator", "plain"}[f]
+	return [...]string{"customer", "operator", "plain", "public"}[f]
 }
 
 // Tone is the meaning of a colour. A colour is never used alone: a word or an icon is always next to it.
@@ -48,6 +51,13 @@ type Shell struct {
 	TimeZone string   // IANA name of the account's zone; "" = times are in that of the browser
 	Looking  Looking  // an operator in a customer's account
 	Framed   bool     // shown inside a customer portal: no sidebar
+
+	// Name replaces "Belfry" in the tab; "" = Belfry.
+	Name string
+	// Feeds are the feeds of the page, for the browser: Label, Href, and the media type as Hint.
+	Feeds []Link
+	// MaxAge is how long caches may keep the page, whose ETag they then ask for; 0 = they keep nothing.
+	MaxAge time.Duration
 }
 
 // Find holds the paths of the search and of the command palette.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -21,6 +22,19 @@ func Bearer(r *http.Request) (token string, ok bool) {
 		return "", false
 	}
 	return token, true
+}
+
+// withPasswordAsToken turns basic authentication into a bearer token: the password, or
+// the user name when there is none (https://TOKEN@host/).
+func withPasswordAsToken(r *http.Request) *http.Request {
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return r
+	}
+	clone := *r
+	clone.Header = r.Header.Clone()
+	clone.Header.Set("Authorization", "Bearer "+cmp.Or(password, user))
+	return &clone
 }
 
 // Identify authenticates a request outside the registered operations (pages):
@@ -99,6 +113,9 @@ func (x *exchange) authorise(ctx context.Context) (context.Context, error) {
 			return ctx, nil
 		}
 		return ctx, a.meter("address:" + network(ClientAddr(ctx)))
+	}
+	if rt.Basic {
+		x.r = withPasswordAsToken(x.r)
 	}
 	p, err := a.Identify(x.r)
 	if err != nil {

@@ -49,6 +49,9 @@ type Op struct {
 	Scope      Scope
 	Permission string // "audit:read"
 	Public     bool   // no credential; nothing is authenticated
+	// Basic also takes the token as password of basic authentication, for senders whose
+	// URL holds their credential. It is for operations that no page of a browser uses.
+	Basic bool
 
 	Status     int           // of success; 0 = 200
 	Idempotent bool          // takes Idempotency-Key; every authenticated POST does, see register

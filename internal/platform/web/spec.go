@@ -41,6 +41,7 @@ func (a *API) document() *huma.OpenAPI {
 			Schemas: schemas,
 			SecuritySchemes: map[string]*huma.SecurityScheme{
 				"bearer": {Type: "http", Scheme: "bearer", Description: "An API token: Authorization: Bearer TOKEN."},
+				"basic":  {Type: "http", Scheme: "basic", Description: "An API token as the password."},
 			},
 		},
 	}
@@ -83,6 +84,9 @@ func (a *API) describe(rt *route, op *huma.Operation, result reflect.Type) {
 		op.Security = []map[string][]string{}
 	} else {
 		op.Security = []map[string][]string{{"bearer": {}}}
+		if rt.Basic {
+			op.Security = append(op.Security, map[string][]string{"basic": {}})
+		}
 		if rt.Permission != "" {
 			op.Extensions["x-permission"] = rt.Permission
 		}

@@ -153,6 +153,10 @@ type openSLO struct {
 			Target          *float64 `yaml:"target"`
 			TargetPercent   *float64 `yaml:"targetPercent"`
 			CompositeWeight *float64 `yaml:"compositeWeight"`
+
+			// Of the members of a composite.
+			Indicator    *yaml.Node `yaml:"indicator"`
+			IndicatorRef string     `yaml:"indicatorRef"`
 		} `yaml:"objectives"`
 		AlertPolicies []yaml.Node `yaml:"alertPolicies"`
 	} `yaml:"spec"`
@@ -184,8 +188,8 @@ func readOpenSLO(node *yaml.Node) ([]Imported, error) {
 		default:
 			one.fail("an objective has neither target nor targetPercent")
 		}
-		if o.CompositeWeight != nil {
-			one.fail("composite objectives are not imported")
+		if o.CompositeWeight != nil || o.Indicator != nil || o.IndicatorRef != "" {
+			one.note("it is a member of a composite SLO: create a composite objective with the ids of the imported ones")
 		}
 		doc.window(&one)
 		if doc.Spec.BudgetingMethod != "" && doc.Spec.BudgetingMethod != "Occurrences" {

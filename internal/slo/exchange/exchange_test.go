@@ -1,7 +1,10 @@
 package exchange
 
 import (
+	"flag"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +109,81 @@ func objectives() []slo.Objective {
 		{Name: "Checkout", Match: slo.Match{Zone: "shop"}, Target: 99.95, Window: tally.D28, Pairs: slo.Standard},
 		{Name: "Slow: \"x\"", Match: slo.Match{Zone: "shop", Origin: "o"}, SLI: "latency:300ms", Target: 99, Window: week,
 			Pairs: []slo.Pair{{Long: slo.H1, Short: slo.M5, Factor: 14.4, Severity: slo.Page}}},
+	}
+}
+
+// TestACompositeIsExportedWithItsMembers reads the members again, each with its target.
+func TestACompositeIsExportedWithItsMembers(t *testing.T) {
+	list := objectives()
+	list[0].ID = "a"
+	list[1].ID = "b"
+	list = append(list, slo.Objective{Name: "Journey", Target: 99.5, Window: tally.D28, Pairs: slo.Standard,
+		Composite: &slo.Composite{Mode: slo.CompositeWeighted, Members: []slo.CompositeMember{
+			{Objective: "a", Weight: 75}, {Objective: "b", Weight: 25}}}})
+	data, err := OpenSLO(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"compositeWeight: 0.75", "mode weighted, target 99.5 %"} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("%s is missing in\n%s", want, data)
+		}
+	}
+	got, err := Read(data, "shop.example")
+	if err != nil || len(got) != 4 || got[2].Spec.Name != "Journey, Checkout" || got[2].Spec.Target != 99.95 ||
+		got[3].Spec.Target != 99 || !strings.Contains(strings.Join(got[3].Notes, ";"), "composite") {
+		t.Errorf("%v %+v", err, got)
+	}
+	if _, err := Rules(&list[2], Metrics{Total: "a", Bad: "b"}); err == nil {
+		t.Error("rules of a composite")
+	}
+}
+
+// update rewrites the golden file.
+var update = flag.Bool("update", false, "rewrite golden files")
+
+// TestRealFilesAreRead reads examples of these projects, and compares what is made of them with a golden file.
+func TestRealFilesAreRead(t *testing.T) {
+	files, err := filepath.Glob("testdata/real/*.y*ml")
+	if err != nil || len(files) < 40 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	var got strings.Builder
+	for _, file := range files {
+		fmt.Fprintf(&got, "%s\n", filepath.Base(file))
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := Read(data, "shop.example")
+		if err != nil {
+			fmt.Fprintf(&got, "  error: %v\n", err)
+		}
+		for _, g := range list {
+			fmt.Fprintf(&got, "  %s: %v %% in %s", g.Spec.Name, g.Spec.Target, g.Spec.Window)
+			if g.Spec.Latency != nil {
+				fmt.Fprintf(&got, ", faster than %s", g.Spec.Latency.Threshold)
+			}
+			fmt.Fprintln(&got)
+			for _, note := range g.Notes {
+				fmt.Fprintf(&got, "    %s\n", note)
+			}
+			if g.Fault != "" {
+				fmt.Fprintf(&got, "    fault: %s\n", g.Fault)
+			} else if err := slo.CheckSpec(g.Spec); err != nil {
+				t.Errorf("%s: %s: %v", file, g.Source, err)
+			}
+		}
+	}
+	const golden = "testdata/real.golden"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil || got.String() != string(want) {
+		t.Errorf("%v: got\n%s", err, got.String())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -63,7 +64,8 @@ func (m mapping) MarshalYAML() (any, error) {
 }
 
 // OpenSLO writes objectives as documents of OpenSLO v1. A condition of an alert policy has one window there, so the
-// pairs are an annotation.
+// pairs are an annotation. The parts of a composite have targets there, and the whole has none: mode and target of the
+// whole are an annotation, and its members are named with their own targets.
 func OpenSLO(list []slo.Objective) ([]byte, error) {
 	var documents []any
 	for i := range list {
@@ -73,21 +75,19 @@ func OpenSLO(list []slo.Objective) ([]byte, error) {
 			return nil, err
 		}
 		annotations := mapping{propertyKey, o.Match.Zone, "belfry.dev/pairs", string(pairs)}
-		spec := mapping{"zone", o.Match.Zone}
-		for _, part := range [][2]string{
-			{"origin", o.Match.Origin},
-			{"hostname", o.Match.Hostname},
-			{"path_class", o.Match.PathClass},
-			{"sli", o.SLI},
-		} {
-			if part[1] != "" {
-				spec = append(spec, part[0], part[1])
-			}
+		spec := mapping{"service", resourceName(firstOf(o.Match.Zone, o.Name))}
+		objectives := []any{mapping{"displayName", o.Name, "targetPercent", o.Target}}
+		if o.Composite == nil {
+			spec = append(spec, "indicator", indicator(o))
+		} else {
+			objectives = members(o, list)
+			annotations = append(annotations, "belfry.dev/composite",
+				fmt.Sprintf("mode %s, target %v %%", o.Composite.Mode, o.Target))
 		}
-		source := func(counts string) mapping {
-			of := append(mapping{"counts", counts}, spec...)
-			return mapping{"metricSource", mapping{"type", "Belfry", "spec", of}}
-		}
+		spec = append(spec,
+			"timeWindow", []any{timeWindow(o.Window)},
+			"budgetingMethod", "Occurrences",
+			"objectives", objectives)
 		documents = append(documents, mapping{
 			"apiVersion", "openslo/v1",
 			"kind", "SLO",
@@ -96,23 +96,60 @@ func OpenSLO(list []slo.Objective) ([]byte, error) {
 				"displayName", o.Name,
 				"annotations", annotations,
 			},
-			"spec", mapping{
-				"service", resourceName(o.Match.Zone),
-				"indicator", mapping{
-					"metadata", mapping{"name", resourceName(o.Name) + "-requests"},
-					"spec", mapping{"ratioMetric", mapping{
-						"counter", true,
-						"bad", source("bad"),
-						"total", source("total"),
-					}},
-				},
-				"timeWindow", []any{timeWindow(o.Window)},
-				"budgetingMethod", "Occurrences",
-				"objectives", []any{mapping{"displayName", o.Name, "targetPercent", o.Target}},
-			},
+			"spec", spec,
 		})
 	}
 	return encode(documents...)
+}
+
+// indicator writes the requests of an objective.
+func indicator(o *slo.Objective) mapping {
+	spec := mapping{"zone", o.Match.Zone}
+	for _, part := range [][2]string{
+		{"origin", o.Match.Origin},
+		{"hostname", o.Match.Hostname},
+		{"path_class", o.Match.PathClass},
+		{"sli", o.SLI},
+	} {
+		if part[1] != "" {
+			spec = append(spec, part[0], part[1])
+		}
+	}
+	source := func(counts string) mapping {
+		of := append(mapping{"counts", counts}, spec...)
+		return mapping{"metricSource", mapping{"type", "Belfry", "spec", of}}
+	}
+	return mapping{
+		"metadata", mapping{"name", resourceName(o.Name) + "-requests"},
+		"spec", mapping{"ratioMetric", mapping{
+			"counter", true,
+			"bad", source("bad"),
+			"total", source("total"),
+		}},
+	}
+}
+
+// members writes the members of a composite that are among the exported objectives; the others by their ids.
+func members(o *slo.Objective, list []slo.Objective) (out []any) {
+	for _, m := range o.Composite.Members {
+		weight := mapping{}
+		if m.Weight > 0 {
+			weight = mapping{"compositeWeight", float64(m.Weight) / 100}
+		}
+		i := slices.IndexFunc(list, func(other slo.Objective) bool { return other.ID == m.Objective })
+		if i < 0 {
+			out = append(out, append(mapping{"displayName", m.Objective, "targetPercent", o.Target,
+				"indicatorRef", m.Objective}, weight...))
+			continue
+		}
+		member := &list[i]
+		out = append(out, append(mapping{
+			"displayName", member.Name,
+			"targetPercent", member.Target,
+			"indicator", indicator(member),
+		}, weight...))
+	}
+	return out
 }
 
 // timeWindow is a period as OpenSLO writes it.
@@ -131,6 +168,9 @@ func timeWindow(w slo.Window) mapping {
 // Rules writes an objective as a file of rules of Prometheus: the ratio of failures in each window, and an alert for
 // each pair. Prometheus knows neither the guard against chance nor that a faster pair covers a slower one.
 func Rules(o *slo.Objective, metrics Metrics) ([]byte, error) {
+	if o.Composite != nil {
+		return nil, errors.New("a composite objective has no requests of its own: export the rules of its members")
+	}
 	pairs, err := slo.PairsOf(o.Pairs)
 	if err != nil {
 		return nil, err

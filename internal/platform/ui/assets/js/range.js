@@ -2,7 +2,7 @@
 // calendar that fills them, and the choice of the zone. Without scripts the
 // fields are the browser's own and mean UTC.
 import { calendar } from "./calendar.js";
-import { fromWall, setZone, wall, zoneChoice } from "./time.js";
+import { fromWall, setZone, wall } from "./time.js";
 
 export const field = (d) => wall(d).toISOString().slice(0, 19).replace("T", " ");
 
@@ -15,13 +15,6 @@ function read(value) {
 }
 
 const valid = (at) => (at && !Number.isNaN(at.getTime()) ? at : null);
-
-function pressed(form) {
-  for (const button of form.querySelectorAll("[data-zone-choice]")) {
-    if (button.dataset.zoneChoice === "account") button.hidden = !document.documentElement.dataset.timeZone;
-    button.setAttribute("aria-pressed", String(button.dataset.zoneChoice === zoneChoice()));
-  }
-}
 
 function prepare(form) {
   const { since, before } = form.elements;
@@ -39,10 +32,10 @@ function prepare(form) {
   form.addEventListener("click", (event) => {
     const button = event.target.closest("[data-zone-choice]");
     if (!button) return;
+    event.stopPropagation(); // the fields follow the choice
     const times = [since, before].map((input) => valid(read(input.value)));
     setZone(button.dataset.zoneChoice);
     for (const [i, input] of [since, before].entries()) if (times[i]) input.value = field(times[i]);
-    pressed(form);
     redraw();
   });
   form.addEventListener("submit", (event) => {
@@ -57,7 +50,6 @@ function prepare(form) {
     }
     location.assign(url);
   });
-  pressed(form);
 }
 
 export function ranges(root) {

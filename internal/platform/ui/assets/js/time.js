@@ -93,11 +93,24 @@ function show(element) {
   if (form && !Number.isNaN(at.getTime())) element.textContent = form(at);
 }
 
+// pressed shows which zone is chosen.
+function pressed(root) {
+  for (const button of root.querySelectorAll("[data-zone-choice]")) {
+    if (button.dataset.zoneChoice === "account") button.hidden = !accountZone();
+    button.setAttribute("aria-pressed", String(button.dataset.zoneChoice === zoneChoice()));
+  }
+}
+
 export function localTimes(root) {
+  pressed(root);
   for (const note of root.querySelectorAll("[data-zone]")) note.textContent = `Times in ${zoneName()}`;
   for (const element of root.querySelectorAll("time[data-local]")) show(element);
 }
 
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-zone-choice]");
+  if (button) setZone(button.dataset.zoneChoice);
+});
 document.addEventListener("belfry:zone", () => localTimes(document));
 setInterval(() => {
   if (document.hidden) return;
