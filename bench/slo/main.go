@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"syscall"
@@ -28,6 +29,7 @@ type options struct {
 	active  float64
 	ticks   int
 	origins int
+	shards  int
 	targets int
 	minutes float64
 	rows    string
@@ -45,6 +47,7 @@ func main() {
 	flag.Float64Var(&o.active, "active", 0.2, "share of the series with a request in a tick of ten seconds")
 	flag.IntVar(&o.ticks, "ticks", 66, "ticks that are counted in the core's rows, 40 at least")
 	flag.IntVar(&o.origins, "origins", 50_000, "origins, each with an objective, of the rows from the topic")
+	flag.IntVar(&o.shards, "shards", runtime.GOMAXPROCS(0), "shards that a restart reads at once")
 	flag.IntVar(&o.targets, "targets", 2000, "series of the comparison with Prometheus, each with an objective in Belfry")
 	flag.Float64Var(&o.minutes, "minutes", 2, "length of the comparison with Prometheus")
 	flag.StringVar(&o.rows, "rows", "core,restart,flow", "the groups of rows: core, restart, flow, shard, prometheus")

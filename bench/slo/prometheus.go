@@ -58,16 +58,16 @@ func version(ctx context.Context, program string) string {
 	return strings.Replace(line, "prometheus, version", "Prometheus", 1)
 }
 
-func addComparison(t *report.Table, engine string, series, ticks int, cpu time.Duration, memory, disk int64) {
+func addComparison(t *report.Table, name string, series, ticks int, cpu time.Duration, memory, size int64) {
 	each := cpu / time.Duration(ticks)
 	t.Add(
-		engine,
+		name,
 		report.Thousands(series),
 		fmt.Sprint(ticks),
 		report.Milliseconds(each),
 		fmt.Sprintf("%.2f us", float64(each.Nanoseconds())/1000/float64(series)),
 		report.Megabytes(memory),
-		report.Megabytes(disk),
+		report.Megabytes(size),
 		process.Load(),
 	)
 }

@@ -82,9 +82,6 @@ func (a *App) propertyTraffic(ctx context.Context, accountID, zoneID string) (ac
 	return out, err
 }
 
-// nameNouns are the words for the kinds of names in traffic.
-var nameNouns = map[string]string{"origin": "origins", "hostname": "hostnames", "path_class": "path classes"}
-
 // propertyChanges are the newest changes of a property as flags on its charts, the oldest first.
 func (a *App) propertyChanges(
 	ctx context.Context, accountID, zoneID string, since, until time.Time, limit int,
@@ -102,3 +99,6 @@ func (a *App) propertyChanges(
 	}
 	return marks, err
 }
+
+// nameNouns are the words for the kinds of names in traffic.
+var nameNouns = map[string]string{"origin": "origins", "hostname": "hostnames", "path_class": "path classes"}

@@ -81,9 +81,9 @@ func (n *Feature) inboxName(ctx context.Context, accountID, address string) (str
 
 // checkInbox reports the faults of the inboxes that a policy names.
 func (n *Feature) checkInbox(
-	ctx context.Context, accountID string, list []Mechanism, fault func(errs.Code, string, string, ...any),
+	ctx context.Context, accountID string, list []Mechanism, seen map[string]bool,
+	fault func(errs.Code, string, string, ...any),
 ) error {
-	seen := map[string]bool{}
 	for i, m := range list {
 		at := "/mechanisms/inbox/" + itoa(i) + "/id"
 		found, err := n.recipients(ctx, accountID, m.ID)
@@ -93,10 +93,10 @@ func (n *Feature) checkInbox(
 		case len(found) == 0:
 			fault(errs.CodeInvalid, at, "%s is not the id of a member, role:ROLE of a role that a member has, or user:ID",
 				quoted(m.ID))
-		case seen[m.ID]:
+		case seen[KindInbox+" "+m.ID]:
 			fault(errs.CodeInvalid, at, "the inbox %s is there twice", quoted(m.ID))
 		}
-		seen[m.ID] = true
+		seen[KindInbox+" "+m.ID] = true
 	}
 	return nil
 }

@@ -155,8 +155,8 @@ func more(t *testing.T, what string, counter *atomic.Int64, n int64) {
 	until(t, what, func() bool { return counter.Load() >= from+n })
 }
 
-// startAndEnd lets the product be down for a while and checks what arrives.
-func startAndEnd(t *testing.T, w *world, o *observed, r *receiver, repeats *atomic.Int64) {
+// downAndUp lets the product be down for a while and checks what arrives.
+func downAndUp(t *testing.T, w *world, o *observed, r *receiver, repeats *atomic.Int64) {
 	t.Helper()
 	o.down.Store(true)
 	until(t, "the start arrives", func() bool { return len(r.all()) > 0 })
@@ -164,7 +164,7 @@ func startAndEnd(t *testing.T, w *world, o *observed, r *receiver, repeats *atom
 	o.down.Store(false)
 	until(t, "the end arrives", func() bool { return len(r.all()) > 1 })
 	more(t, "Prometheus repeats the end", repeats, 3)
-	if got := r.events(); !slices.Equal(got, []string{"START", "END"}) {
+	if got := r.events(); !slices.Equal(got, startAndEnd) {
 		t.Errorf("the receiver got %v", got)
 	}
 	first := r.all()[0].Body
@@ -184,7 +184,7 @@ func TestPrometheusItselfSendsAlerts(t *testing.T) {
 	o := newObserved(t)
 	address, accepted := counted(t, w.api.URL)
 	runPrometheus(t, path, o.URL, address, "/client/v4/accounts/"+acme+"/alerting/v3/alertmanager")
-	startAndEnd(t, w, o, r, accepted)
+	downAndUp(t, w, o, r, accepted)
 }
 
 // alertmanagerConfig sends the alerts of every group each second.
@@ -216,7 +216,7 @@ func TestAlertmanagerItselfSendsAlerts(t *testing.T) {
 	more(t, "Alertmanager repeats the alert", accepted, 2)
 	o.down.Store(false)
 	until(t, "the end arrives", func() bool { return len(r.all()) > 1 })
-	if got := r.events(); !slices.Equal(got, []string{"START", "END"}) {
+	if got := r.events(); !slices.Equal(got, startAndEnd) {
 		t.Errorf("the receiver got %v", got)
 	}
 }

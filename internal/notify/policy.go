@@ -266,7 +266,7 @@ func (n *Feature) checkMechanisms(
 			seen[d.ID] = true
 		}
 	}
-	return n.checkInbox(ctx, account, m.Inbox, fault)
+	return n.checkInbox(ctx, account, m.Inbox, seen, fault)
 }
 
 // CreatePolicy stores a new policy.

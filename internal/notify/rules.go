@@ -139,6 +139,9 @@ func checkDigest(p *Policy, fault func(errs.Code, string, string, ...any)) {
 	if len(p.Mechanisms.PagerDuty) > 0 {
 		fault(errs.CodeInvalid, "/digest", "a digest cannot be sent to PagerDuty, which opens an incident for each alert")
 	}
+	if len(p.Mechanisms.Inbox) > 0 {
+		fault(errs.CodeInvalid, "/digest", "a digest cannot be sent to an inbox, which has an entry for each alert")
+	}
 	if len(p.Escalation) > 0 {
 		fault(errs.CodeInvalid, "/digest", "a policy with a digest has no escalation: a digest cannot be acknowledged")
 	}
@@ -185,6 +188,9 @@ func (m *Mechanisms) note(seen map[string]bool) {
 	}
 	for _, h := range slices.Concat(m.hooks(), m.Inbox) {
 		seen[h.ID] = true
+	}
+	for _, one := range m.Inbox {
+		seen[KindInbox+" "+one.ID] = true
 	}
 }
 

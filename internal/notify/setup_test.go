@@ -213,14 +213,6 @@ func (w *world) serve() *httptest.Server {
 					Permissions:   web.Permissions{"*"},
 					Superoperator: true,
 				}, nil
-			case "writer":
-				return &web.Principal{
-					Kind:        web.KindToken,
-					ID:          token,
-					Name:        token,
-					AccountID:   acme,
-					Permissions: web.Permissions{"notifications:read", "notifications:write"},
-				}, nil
 			case "ana":
 				return &web.Principal{
 					Kind:        web.KindUser,
@@ -228,6 +220,14 @@ func (w *world) serve() *httptest.Server {
 					Name:        "Ana Lima",
 					AccountID:   acme,
 					Permissions: web.Permissions{"notifications:read"},
+				}, nil
+			case "writer":
+				return &web.Principal{
+					Kind:        web.KindToken,
+					ID:          token,
+					Name:        token,
+					AccountID:   acme,
+					Permissions: web.Permissions{"notifications:read", "notifications:write"},
 				}, nil
 			case "reader":
 				return &web.Principal{

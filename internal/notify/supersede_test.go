@@ -18,8 +18,8 @@ func (w *world) chat(url string) notify.NewWebhook {
 	return made
 }
 
-// stateEvents are the events that a program received, in their order.
-func (r *receiver) stateEvents() (list []string) {
+// events are the events that a program received, in their order.
+func (r *receiver) events() (list []string) {
 	for _, one := range r.all() {
 		list = append(list, one.Body.Event)
 	}
@@ -40,7 +40,7 @@ func (w *world) tried(alertID string) {
 	})
 }
 
-var bothEvents = []string{"ALERT_STATE_EVENT_START", "ALERT_STATE_EVENT_END"}
+var startAndEnd = []string{"ALERT_STATE_EVENT_START", "ALERT_STATE_EVENT_END"}
 
 func TestAPersonGetsNoEndAfterAStartThatFailed(t *testing.T) {
 	everywhereWith(t, quick, func(t *testing.T, w *world) {
@@ -108,15 +108,15 @@ func TestAProgramGetsEveryStartAndEndInOrder(t *testing.T) {
 		var starts atomic.Int32
 		seen := len(r.all())
 		r.answers(func(got received) int {
-			if got.Body.Event == bothEvents[0] && starts.Add(1) == 1 {
+			if got.Body.Event == startAndEnd[0] && starts.Add(1) == 1 {
 				return 500
 			}
 			return 200
 		})
 		w.must("POST", "/destinations/webhooks/"+h.ID+"/enable", nil, nil)
 		until(t, "both arrive", func() bool { return w.states("a") == "start delivered, end delivered" })
-		got := slices.DeleteFunc(r.stateEvents()[seen:], func(event string) bool { return event == "" })
-		if want := []string{bothEvents[0], bothEvents[0], bothEvents[1]}; !slices.Equal(got, want) {
+		got := slices.DeleteFunc(r.events()[seen:], func(event string) bool { return event == "" })
+		if want := []string{startAndEnd[0], startAndEnd[0], startAndEnd[1]}; !slices.Equal(got, want) {
 			t.Errorf("received %v, want %v", got, want)
 		}
 	})
@@ -128,14 +128,14 @@ func TestAProgramGetsAnEndAlsoWhenItRefusedTheStart(t *testing.T) {
 		r := newReceiver(t)
 		w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
 		r.answers(func(got received) int {
-			if got.Body.Event == bothEvents[0] {
+			if got.Body.Event == startAndEnd[0] {
 				return 400
 			}
 			return 200
 		})
 		w.pair("a")
 		until(t, "the end arrives", func() bool { return w.states("a") == "start failed, end delivered" })
-		if got := r.stateEvents(); !slices.Equal(got, bothEvents) {
+		if got := r.events(); !slices.Equal(got, startAndEnd) {
 			t.Errorf("received %v", got)
 		}
 	})
@@ -160,7 +160,7 @@ func testEndFollowsToTheFallback(t *testing.T, restarts bool) {
 		under := make(chan struct{})
 		release := make(chan struct{})
 		r.answers(func(got received) int {
-			if got.Body.Event == bothEvents[0] {
+			if got.Body.Event == startAndEnd[0] {
 				close(under)
 				<-release
 			}
@@ -175,8 +175,8 @@ func testEndFollowsToTheFallback(t *testing.T, restarts bool) {
 			w.deps.Registerer = nil
 			w.start()
 		}
-		until(t, "the fallback gets both", func() bool { return slices.Equal(spare.stateEvents(), bothEvents) })
-		if got := r.stateEvents(); !slices.Equal(got, bothEvents[:1]) {
+		until(t, "the fallback gets both", func() bool { return slices.Equal(spare.events(), startAndEnd) })
+		if got := r.events(); !slices.Equal(got, startAndEnd[:1]) {
 			t.Errorf("the first destination got %v", got)
 		}
 		until(t, "the end of the first is explained", func() bool {
