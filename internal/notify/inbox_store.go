@@ -99,7 +99,7 @@ var inboxParts = map[string]string{
 	inboxOpen:     `archived_at = 0 AND snoozed_until <= $3`,
 	inboxUnread:   `archived_at = 0 AND snoozed_until <= $3 AND read_at = 0`,
 	inboxSnoozed:  `archived_at = 0 AND snoozed_until > $3`,
-	inboxArchived: `archived_at > 0 AND $3 > 0`,
+	inboxArchived: `archived_at > 0 AND CAST($3 AS BIGINT) > 0`,
 }
 
 const selectEntry = `SELECT id, account_id, member_id, alert_id, alert_type, subject, summary, severity, zone_name, state,

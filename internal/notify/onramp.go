@@ -171,8 +171,10 @@ func fingerprintOf(labels map[string]string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// alert is the start that is stored for a report.
-func (n *Feature) startOf(ctx context.Context, o onRamp, accountID string, r *relayed, id string, now time.Time) (event.Alert, error) {
+// startOf is the start that is stored for an alert of another system.
+func (n *Feature) startOf(
+	ctx context.Context, o onRamp, accountID string, r *relayed, now time.Time,
+) (event.Alert, error) {
 	kind, err := n.onRampType(ctx, o, r.Labels["alertname"])
 	if err != nil {
 		return event.Alert{}, err
@@ -186,7 +188,7 @@ func (n *Feature) startOf(ctx context.Context, o onRamp, accountID string, r *re
 		return event.Alert{}, err
 	}
 	a := event.Alert{
-		ID:          id,
+		ID:          r.alertID,
 		Type:        o.kind,
 		Event:       event.AlertStart,
 		Correlation: o.product + "-" + r.fingerprint,

@@ -164,7 +164,7 @@ func downAndUp(t *testing.T, w *world, o *observed, r *receiver, repeats *atomic
 	o.down.Store(false)
 	until(t, "the end arrives", func() bool { return len(r.all()) > 1 })
 	more(t, "Prometheus repeats the end", repeats, 3)
-	if got := r.events(); !slices.Equal(got, []string{"START", "END"}) {
+	if got := r.events(); !slices.Equal(got, startAndEnd) {
 		t.Errorf("the receiver got %v", got)
 	}
 	first := r.all()[0].Body
@@ -216,7 +216,7 @@ func TestAlertmanagerItselfSendsAlerts(t *testing.T) {
 	more(t, "Alertmanager repeats the alert", accepted, 2)
 	o.down.Store(false)
 	until(t, "the end arrives", func() bool { return len(r.all()) > 1 })
-	if got := r.events(); !slices.Equal(got, []string{"START", "END"}) {
+	if got := r.events(); !slices.Equal(got, startAndEnd) {
 		t.Errorf("the receiver got %v", got)
 	}
 }

@@ -236,7 +236,7 @@ func (n *Feature) prepareReports(
 				"an account has at most %d alerts that fire in other systems", maxReported)})
 		default:
 			r.alertID = id.At(now)
-			a, err := n.startOf(ctx, o, from.Account, r, r.alertID, now)
+			a, err := n.startOf(ctx, o, from.Account, r, now)
 			if err != nil {
 				return err
 			}

@@ -52,14 +52,6 @@ func (w *world) report(path string, body any) (list []ingest.ItemResult) {
 	return list
 }
 
-// events are the events that a receiver got, in their order.
-func (r *receiver) events() (list []string) {
-	for _, one := range r.all() {
-		list = append(list, strings.TrimPrefix(one.Body.Event, "ALERT_STATE_EVENT_"))
-	}
-	return list
-}
-
 // newReported runs a world whose webhook gets the alerts of a type from other systems.
 func newReported(w *world, t *testing.T, kind string, filters map[string][]string) *receiver {
 	r := newReceiver(t)
@@ -76,7 +68,8 @@ func TestAnAlertThatPrometheusRepeatsIsOneAlert(t *testing.T) {
 		if first.Status != ingest.Accepted {
 			t.Fatalf("the start: %+v", first)
 		}
-		again := w.report(prometheusPath, latency(map[string]any{"annotations": map[string]string{"summary": "Still slow"}}))[0]
+		slow := map[string]any{"annotations": map[string]string{"summary": "Still slow"}}
+		again := w.report(prometheusPath, latency(slow))[0]
 		if again.Status != ingest.Duplicate || again.ID != first.ID {
 			t.Errorf("the repeat: %+v, want a duplicate of %s", again, first.ID)
 		}
@@ -89,11 +82,12 @@ func TestAnAlertThatPrometheusRepeatsIsOneAlert(t *testing.T) {
 		}
 
 		until(t, "start and end arrive", func() bool { return len(r.all()) == 2 })
-		if got := r.events(); !slices.Equal(got, []string{"START", "END"}) {
+		if got := r.events(); !slices.Equal(got, startAndEnd) {
 			t.Errorf("the receiver got %v", got)
 		}
 		d := w.decision(first.ID)
-		if d.State != "ended" || d.Summary != "Payments take longer than 2 s" || d.Zone == nil || d.Zone.Name != "shop.example" {
+		if d.State != "ended" || d.Summary != "Payments take longer than 2 s" ||
+			d.Zone == nil || d.Zone.Name != "shop.example" {
 			t.Errorf("the alert is %+v", d.Alert)
 		}
 
@@ -105,7 +99,10 @@ func TestAnAlertThatPrometheusRepeatsIsOneAlert(t *testing.T) {
 func TestAnAlertThatIsNotRepeatedEnds(t *testing.T) {
 	var c clock
 	everywhereWith(t, func(cfg *notify.Config) { cfg.Now = c.now }, func(t *testing.T, w *world) {
-		alertID := w.report(prometheusPath, latency(nil))[0].ID
+		ends := func() map[string]any {
+			return map[string]any{"endsAt": c.now().Add(4 * time.Minute).UTC().Format(time.RFC3339)}
+		}
+		alertID := w.report(prometheusPath, latency(ends()))[0].ID
 		state := func() string { return w.decision(alertID).State }
 		end := func() {
 			t.Helper()
@@ -118,7 +115,7 @@ func TestAnAlertThatIsNotRepeatedEnds(t *testing.T) {
 		if got := state(); got != "firing" {
 			t.Errorf("while the process is young the alert is %s", got)
 		}
-		w.report(prometheusPath, latency(map[string]any{"endsAt": c.now().Add(4 * time.Minute).UTC().Format(time.RFC3339)}))
+		w.report(prometheusPath, latency(ends()))
 		c.move(time.Minute)
 		end()
 		if got := state(); got != "firing" {
@@ -168,11 +165,12 @@ func TestAFaultOfAnAlertOfAnotherSystemNamesItsField(t *testing.T) {
 		body       any
 		pointer    string
 	}{
-		{"no name", prometheusPath, latency(map[string]any{"labels": map[string]string{"job": "a"}}), "/0/labels/alertname"},
+		{"no name", prometheusPath, latency(map[string]any{"labels": map[string]string{"job": "a"}}),
+			"/0/labels/alertname"},
 		{"a number", prometheusPath, []any{firing(map[string]any{"alertname": "A", "code": 5})}, "/0/labels/code"},
 		{"no time", prometheusPath, latency(map[string]any{"startsAt": "yesterday"}), "/0/startsAt"},
-		{"a value outside the list", prometheusPath, []any{firing(map[string]any{"alertname": "shop_down", "region": "asia"})},
-			"/0/labels/region"},
+		{"a value outside the list", prometheusPath,
+			[]any{firing(map[string]any{"alertname": "shop_down", "region": "asia"})}, "/0/labels/region"},
 		{"no alerts", alertmanagerPath, map[string]any{"version": "4"}, "/alerts"},
 		{"no status", alertmanagerPath, map[string]any{"alerts": []any{map[string]any{
 			"labels": map[string]string{"alertname": "A"}}}}, "/alerts/0/status"},
@@ -225,7 +223,7 @@ func TestWebhooksOfAlertmanagerAndGrafanaStartAndEndAlerts(t *testing.T) {
 			w.report(c.path, resolved)
 			w.report(c.path, resolved)
 			until(t, "start and end arrive", func() bool { return len(r.all()) == 2 })
-			if got := r.events(); !slices.Equal(got, []string{"START", "END"}) {
+			if got := r.events(); !slices.Equal(got, startAndEnd) {
 				t.Errorf("%s: the receiver got %v", c.path, got)
 			}
 		}

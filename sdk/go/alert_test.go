@@ -91,7 +91,8 @@ func TestAnAlertIsSentAgainWithTheSameIDUntilItIsStored(t *testing.T) {
 		t.Errorf("asked %v", s.paths)
 	}
 	first, second := s.alerts[0], s.alerts[1]
-	if first.ID == "" || first.ID != second.ID || first.OccurredAt.IsZero() || !first.OccurredAt.Equal(second.OccurredAt) {
+	if first.ID == "" || first.ID != second.ID || first.OccurredAt.IsZero() ||
+		!first.OccurredAt.Equal(second.OccurredAt) {
 		t.Errorf("sent %+v and %+v", first, second)
 	}
 }
@@ -99,7 +100,8 @@ func TestAnAlertIsSentAgainWithTheSameIDUntilItIsStored(t *testing.T) {
 func TestTheAlertOfAProducerNamesItsAccount(t *testing.T) {
 	s := newAlertServer(t)
 	c := alertClient(t, s.URL, "")
-	if err := c.SendAlert(t.Context(), belfry.Alert{AccountID: "a2", Type: "shop_down", Event: belfry.AlertNotice}); err != nil {
+	notice := belfry.Alert{AccountID: "a2", Type: "shop_down", Event: belfry.AlertNotice}
+	if err := c.SendAlert(t.Context(), notice); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(s.paths, []string{"/client/v4/alerts"}) || s.alerts[0].AccountID != "a2" {
