@@ -144,3 +144,39 @@ func TestALinkSignsInFromItsFragment(t *testing.T) {
 		t.Fatalf("%d sign-ins are recorded", n)
 	}
 }
+
+// A form that is sent after the session has ended leads over the sign-in back to the form, with what was typed.
+func TestNothingTypedIsLostOverASignIn(t *testing.T) {
+	b := browser.Start(t)
+	s := newDashboard(t)
+	acme := s.Account("Acme")
+	ana := s.Member(acme, "ana@acme.example", account.Owner)
+	const password = "a long sentence to remember"
+	ana.Post("/profile/password", "password", password, "again", password).RedirectsTo("/profile")
+	form := "/accounts/" + acme + "/properties/new"
+	b.Carry(s.URL, ana.Cookies())
+	b.Open(s.URL+form, "light", 1400)
+	b.Evaluate(`(() => {
+		const f = document.querySelector("main form").elements;
+		f.name.value = "shop.example"; f.aliases.value = "www.shop.example\napi.shop.example"; f.environment.value = "test";
+		return ""; })()`)
+	b.Forget() // the session ends
+	b.Click(`main form button[type=submit]`, "[data-signed-out]")
+	b.Click("[data-signed-out] a.button", "input[type=password]")
+	b.Submit("/sign-in", ".toast", "email", "ana@acme.example", "password", password)
+	got := b.Evaluate(`(() => {
+		const f = document.querySelector("main form").elements;
+		return [location.pathname, f.name.value, f.aliases.value, f.environment.value].join(" ").replaceAll("\n", " "); })()`)
+	if want := form + " shop.example www.shop.example api.shop.example test"; got != want {
+		t.Errorf("the form has %q instead of %q", got, want)
+	}
+	if s := b.Evaluate(`sessionStorage.getItem("belfry-draft") ?? ""`); s != "" {
+		t.Errorf("the draft stays: %s", s)
+	}
+	// A form that was answered leaves nothing behind.
+	b.Click(`main form button[type=submit]`, ".hub")
+	b.Open(s.URL+form, "light", 1400)
+	if name := b.Evaluate(`document.querySelector("main form").elements.name.value`); name != "" {
+		t.Errorf("a new form has the name %q", name)
+	}
+}

@@ -358,8 +358,8 @@ func (d *propertyPage) properties(v *page.Visit) ui.PropertyGroup {
 		g.Properties = append(g.Properties, last)
 		if len(t.Down) > 0 {
 			down := ui.Property{Label: "Unreachable origins"}
-			for _, origin := range t.Down[:min(len(t.Down), shownOrigins)] {
-				down.Links = append(down.Links, ui.Link{Label: origin})
+			for _, address := range t.Down[:min(len(t.Down), shownOrigins)] {
+				down.Links = append(down.Links, ui.Link{Label: address})
 			}
 			if more := len(t.Down) - shownOrigins; more > 0 {
 				down.Note = fmt.Sprintf("and %d more", more)

@@ -90,7 +90,9 @@ func TestAPersonSubscribesToTheStatusPageByMail(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := newSiteWith(t, t.Output(), []string{"BELFRY_SMTP_URL", "smtp://" + box.SMTP(), "BELFRY_MAIL_FROM", "belfry@acme.example"})
+	s := newSiteWith(t, t.Output(), []string{
+		"BELFRY_SMTP_URL", "smtp://" + box.SMTP(), "BELFRY_MAIL_FROM", "belfry@acme.example",
+	})
 	s.call("POST", "/status/components", object{"name": "API"})
 	person := testsite.NewVisitor(t, s.url)
 	person.Get("/status/subscribe").Expect(200).Submit("Subscribe by mail", "email", "ana@acme.example").Expect(200)
@@ -130,12 +132,13 @@ func TestAnIncidentCorrectsObjectivesOfAnAccount(t *testing.T) {
 	at := func(after time.Duration) string { return time.Now().Add(after).UTC().Format(time.RFC3339) }
 	in := object{"account_id": accountID, "all": true, "from": at(-10 * time.Minute), "to": at(-5 * time.Minute)}
 	var list []incident.Proposal
-	if err := json.Unmarshal(s.call("POST", path, in), &list); err != nil || len(list) != 1 || list[0].Name != "shop.example" ||
-		list[0].State != "active" {
+	if err := json.Unmarshal(s.call("POST", path, in), &list); err != nil || len(list) != 1 ||
+		list[0].Name != "shop.example" || list[0].State != "active" {
 		t.Fatalf("%+v (%v)", list, err)
 	}
 	var corrections []struct{ ID, Kind, Reason string }
-	if err := json.Unmarshal(s.call("GET", base+"/slo_corrections", nil), &corrections); err != nil || len(corrections) != 1 ||
+	err = json.Unmarshal(s.call("GET", base+"/slo_corrections", nil), &corrections)
+	if err != nil || len(corrections) != 1 ||
 		corrections[0].ID != list[0].Correction || corrections[0].Kind != "incident" || corrections[0].Reason != "Errors" {
 		t.Errorf("%+v (%v)", corrections, err)
 	}

@@ -20,14 +20,14 @@ func (f *Feature) API(a *web.API) {
 }
 
 // operation is one of the operators.
-func operation(id, path, permission, summary string) web.Op {
+func operation(id, path, permission, title string) web.Op {
 	return web.Op{
 		ID:         id,
 		Path:       path,
 		Tag:        tag,
 		Scope:      web.ScopeInstallation,
 		Permission: permission,
-		Summary:    summary,
+		Summary:    title,
 	}
 }
 
@@ -65,8 +65,8 @@ func (f *Feature) incidentAPI(a *web.API) {
 	const one = "/incidents/{incident_id}"
 	declare := creating(operation("create-incident", "/incidents", permissionWrite, "Declare an incident"))
 	declare.Errors = []errs.Code{errs.CodeLimit}
-	declare.Description = "Its first update goes to the accounts with a policy on incident_alert, and to the subscribers of " +
-		"the status page, unless it is silent. The affected components show their status until the incident is resolved."
+	declare.Description = "Its first update goes to the accounts with a policy on incident_alert, and to the subscribers " +
+		"of the status page, unless it is silent. The affected components show their status until the incident is resolved."
 	web.Post(a, declare, func(ctx context.Context, in *incidentCreateInput) (*Incident, error) {
 		return f.DeclareIncident(ctx, in.Body)
 	})
@@ -127,7 +127,8 @@ func (f *Feature) updateAPI(a *web.API) {
 		return f.PublishUpdate(ctx, in.IncidentID, in.Body)
 	})
 
-	correct := operation("update-incident-update", updates+"/{update_id}", permissionWrite, "Correct the message of an update")
+	correct := operation("update-incident-update", updates+"/{update_id}", permissionWrite,
+		"Correct the message of an update")
 	correct.Description = "The page and the feeds show the new message. Nothing is sent."
 	web.Patch(a, correct, func(ctx context.Context, in *updateUpdateInput) (*Incident, error) {
 		return f.CorrectUpdate(ctx, in.IncidentID, in.UpdateID, in.Body)
@@ -138,14 +139,15 @@ func (f *Feature) updateAPI(a *web.API) {
 		"Leave the time of an incident out of error budgets")
 	request.Idempotent = true
 	request.Errors = []errs.Code{errs.CodeStateConflict}
-	request.Description = "Requests a correction for each property or objective of an account, by the rules of the account's " +
-		"corrections: one that gives back much of a budget is pending until a member of the account approves it."
+	request.Description = "Requests a correction for each property or objective of an account, by the rules of the " +
+		"account's corrections: one that gives back much of a budget is pending until a member of the account approves it."
 	web.Post(a, request, func(ctx context.Context, in *correctionsInput) (web.Page[Proposal], error) {
 		list, err := f.RequestCorrections(ctx, in.IncidentID, in.Body)
 		return web.Page[Proposal]{Items: list}, err
 	})
 
-	list := operation("list-incident-corrections", corrections, permissionRead, "List the corrections because of an incident")
+	list := operation("list-incident-corrections", corrections, permissionRead,
+		"List the corrections because of an incident")
 	web.Get(a, list, func(ctx context.Context, in *IncidentInput) (web.Page[Proposal], error) {
 		if _, err := f.Incident(ctx, in.IncidentID); err != nil {
 			return web.Page[Proposal]{}, err
@@ -221,7 +223,9 @@ func (f *Feature) statusAPI(a *web.API) {
 
 	replace := operation("replace-status-page", "/status/page", permissionWrite, "Replace the texts of the status page")
 	replace.Errors = []errs.Code{errs.CodeStale}
-	web.Put(a, replace, func(ctx context.Context, in *pageInput) (StatusPage, error) { return f.ReplacePage(ctx, in.Body) })
+	web.Put(a, replace, func(ctx context.Context, in *pageInput) (StatusPage, error) {
+		return f.ReplacePage(ctx, in.Body)
+	})
 
 	templates := operation("get-update-templates", "/status/templates", permissionRead, "Get the templates of updates")
 	web.Get(a, templates, func(ctx context.Context, _ *struct{}) (UpdateTemplates, error) { return f.Templates(ctx) })
@@ -232,7 +236,8 @@ func (f *Feature) statusAPI(a *web.API) {
 		return f.ReplaceTemplates(ctx, in.Body)
 	})
 
-	list := operation("list-status-subscribers", "/status/subscribers", permissionRead, "List the subscribers of the status page")
+	list := operation("list-status-subscribers", "/status/subscribers", permissionRead,
+		"List the subscribers of the status page")
 	list.Description = "The oldest first. Addresses are masked; people subscribe on the page."
 	web.Get(a, list, func(ctx context.Context, in *web.Paging) (web.Page[Subscriber], error) {
 		key := func(s Subscriber) web.Keyset { return web.Keyset{ID: s.ID} }

@@ -61,7 +61,8 @@ func (f *Feature) loadBoard(ctx context.Context, tx *db.Tx, _ *board) (*board, e
 	if err := setHealth(ctx, tx, b.Components); err != nil {
 		return nil, err
 	}
-	open, err := selectIncidents(ctx, tx, `WHERE i.resolved_at = 0 ORDER BY i.started_at DESC, i.id DESC LIMIT $1`, maxOpen)
+	open, err := selectIncidents(ctx, tx, `WHERE i.resolved_at = 0
+		ORDER BY i.started_at DESC, i.id DESC LIMIT $1`, maxOpen)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,8 @@ func (f *Feature) loadBoard(ctx context.Context, tx *db.Tx, _ *board) (*board, e
 			}
 		}
 	}
-	return b, b.loadOutages(ctx, tx, now.AddDate(0, 0, -shownDays-1))
+	err = b.loadOutages(ctx, tx, now.AddDate(0, 0, -shownDays-1))
+	return b, err
 }
 
 // plannedOf are the maintenances that have not begun, the next first.

@@ -82,12 +82,12 @@ func reschedule(k *checker, i *Incident, in IncidentChange) (moved bool, err err
 
 // scheduleWords are the times of a maintenance in words.
 func scheduleWords(i *Incident) string {
-	const day = "2 January 2006, 15:04"
+	const layout = "2 January 2006, 15:04"
 	end := i.ScheduledUntil.UTC()
 	if end.Format("2006-01-02") == i.StartedOn.UTC().Format("2006-01-02") {
-		return i.StartedOn.UTC().Format(day) + " to " + end.Format("15:04") + " UTC"
+		return i.StartedOn.UTC().Format(layout) + " to " + end.Format("15:04") + " UTC"
 	}
-	return i.StartedOn.UTC().Format(day) + " to " + end.Format(day) + " UTC"
+	return i.StartedOn.UTC().Format(layout) + " to " + end.Format(layout) + " UTC"
 }
 
 // MessageUpdate is the body that corrects the message of an update.

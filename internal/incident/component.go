@@ -202,7 +202,9 @@ func (c *Component) recorded() map[string]any {
 }
 
 // UpdateComponent changes the fields that are not nil.
-func (f *Feature) UpdateComponent(ctx context.Context, componentID string, in ComponentUpdate) (c Component, err error) {
+func (f *Feature) UpdateComponent(
+	ctx context.Context, componentID string, in ComponentUpdate,
+) (c Component, err error) {
 	now := f.now().UnixMicro()
 	err = f.change(ctx, func(tx *db.Tx) error {
 		if c, err = loadComponent(ctx, tx, componentID); err != nil {

@@ -120,7 +120,13 @@ func (f *Feature) requestsOf(
 	case n > maxTargets:
 		return nil, errs.At(errs.CodeTooLarge, "/zones", "expected at most %d properties and objectives", maxTargets)
 	}
-	one := CorrectionRequest{Account: accountID, Kind: i.Kind, From: in.From, To: in.To, Reason: strings.TrimSpace(in.Reason)}
+	one := CorrectionRequest{
+		Account: accountID,
+		Kind:    i.Kind,
+		Reason:  strings.TrimSpace(in.Reason),
+		From:    in.From,
+		To:      in.To,
+	}
 	if one.From.IsZero() {
 		one.From = i.StartedOn
 	}

@@ -44,10 +44,12 @@ func TestAnIncidentMakesItsComponentsWorseUntilItIsResolved(t *testing.T) {
 		if got := healthOf(); got != incident.Operational {
 			t.Errorf("after the end the component is %s", got)
 		}
-		if len(i.Updates) != 3 || i.Updates[0].State != incident.Resolved || i.ResolvedOn.Sub(i.StartedOn.Time) != 20*time.Minute {
+		if len(i.Updates) != 3 || i.Updates[0].State != incident.Resolved ||
+			i.ResolvedOn.Sub(i.StartedOn.Time) != 20*time.Minute {
 			t.Errorf("%+v", i)
 		}
-		if _, err := w.f.PublishUpdate(t.Context(), i.ID, incident.UpdateCreate{Message: "x"}); !errs.Is(err, errs.CodeStateConflict) {
+		_, err := w.f.PublishUpdate(t.Context(), i.ID, incident.UpdateCreate{Message: "x"})
+		if !errs.Is(err, errs.CodeStateConflict) {
 			t.Errorf("an update after the end: %v", err)
 		}
 		if got := w.actions("incident"); !slices.Equal(got, []string{"publish", "publish", "publish"}) {
@@ -162,17 +164,18 @@ func TestASilentUpdateReachesNobody(t *testing.T) {
 func TestACorrectedMessageIsShownAndNotSent(t *testing.T) {
 	w := newWorld(t, "")
 	w.policies = []string{"acme"}
-	i := w.declare(incident.IncidentCreate{Name: "Errors", Message: "Teh cause is known."})
+	i := w.declare(incident.IncidentCreate{Name: "Errors", Message: "A cause is known."})
 	i, err := w.f.CorrectUpdate(t.Context(), i.ID, i.Updates[0].ID, incident.MessageUpdate{Message: "The cause is known."})
 	if err != nil || i.Updates[0].Message != "The cause is known." || i.Updates[0].ModifiedOn.IsZero() {
 		t.Fatal(i, err)
 	}
-	if _, err := w.f.CorrectUpdate(t.Context(), i.ID, "none", incident.MessageUpdate{Message: "x"}); !errs.Is(err, errs.CodeNotFound) {
+	_, err = w.f.CorrectUpdate(t.Context(), i.ID, "none", incident.MessageUpdate{Message: "x"})
+	if !errs.Is(err, errs.CodeNotFound) {
 		t.Errorf("an update of another incident: %v", err)
 	}
 	w.run(w.f)
 	poll.Until(t, "the first message is announced", func() bool { return len(w.alerts()) == 1 })
-	if !strings.Contains(string(w.alerts()[0].Data), "Teh cause") {
+	if !strings.Contains(string(w.alerts()[0].Data), "A cause") {
 		t.Errorf("%s", w.alerts()[0].Data)
 	}
 }

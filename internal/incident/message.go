@@ -16,8 +16,8 @@ type Mail struct {
 	Unsubscribe string // URL for the headers of RFC 8058; "" = none
 }
 
-// confirmationMail asks the owner of an address to confirm a subscription, or says that it is subscribed. It has no text
-// of whoever asked.
+// confirmationMail asks the owner of an address to confirm a subscription, or says that it is subscribed. It has no
+// text of the visitor who asked.
 func (f *Feature) confirmationMail(messageID string, s Subscriber, address, title string) Mail {
 	m := Mail{ID: messageID, To: address}
 	if s.Confirmed {
@@ -31,7 +31,7 @@ End the subscription: %s
 		return m
 	}
 	m.Subject = fmt.Sprintf("Confirm your subscription to %s", title)
-	m.Text = fmt.Sprintf(`This address was entered on the page "%s", to get a mail for each update about incidents and maintenance.
+	m.Text = fmt.Sprintf(`This address was entered on the page "%s", to get a mail for each update.
 
 To agree, open this link and press the button. The link is valid for 24 hours:
 

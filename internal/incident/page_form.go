@@ -12,7 +12,9 @@ import (
 
 func (p *pages) addForms() {
 	const one = ConsolePath + "/{incident_id}"
-	fields := []string{"name", "impact", "status", "message", "started_at", "scheduled_for", "scheduled_until", "postmortem"}
+	fields := []string{
+		"name", "impact", "status", "message", "started_at", "scheduled_for", "scheduled_until", "postmortem",
+	}
 	fields = append(fields, pickerNames()...)
 	p.Get(ConsolePath+"/new", permissionWrite, p.showNew(KindIncident))
 	p.Post(ConsolePath+"/new", permissionWrite, p.declareForm(KindIncident, fields))

@@ -118,7 +118,7 @@ func incidentFilters(v *page.Visit, b *board, now time.Time) ui.Filters {
 			{Value: string(KindIncident), Label: "Incident", Icon: "siren"},
 			{Value: string(KindMaintenance), Label: "Maintenance", Icon: "wrench"},
 		}},
-		ui.FilterKey{Key: "open", Label: "Open", Icon: "circle-dot", Only: true, Options: []ui.Choice{{Value: "yes", Label: "yes"}}},
+		ui.FilterKey{Key: "open", Label: "Open", Icon: "circle-dot", Only: true, Options: []ui.Choice{{Value: "yes"}}},
 		ui.FilterKey{Key: "status", Label: "Status", Icon: "activity", Only: true, Options: stateOptions},
 		ui.FilterKey{Key: "component", Label: "Component", Icon: "boxes", Only: true, Options: componentOptions},
 	)

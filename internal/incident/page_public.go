@@ -178,7 +178,8 @@ func (p *pages) present(
 	if err != nil {
 		return err
 	}
-	doc, err := p.rendered.Get(v.Context(), fmt.Sprintf("%d %s", b.Version, key), func(ctx context.Context) (document, error) {
+	key = fmt.Sprintf("%d %s", b.Version, key)
+	doc, err := p.rendered.Get(v.Context(), key, func(ctx context.Context) (document, error) {
 		title, data, err := build(ctx, b)
 		if err != nil {
 			return document{}, err

@@ -69,9 +69,9 @@ func (p *pages) subscribe(v *page.Visit) error {
 	}
 	data := subscribePage{Email: v.Field("email", maxAddress+1), URL: v.Field("url", maxURL+1)}
 	if v.Field("by", 16) == ByWebhook {
-		hook, err := p.SubscribeByWebhook(v.Context(), data.URL)
+		made, err := p.SubscribeByWebhook(v.Context(), data.URL)
 		if err == nil {
-			data.Hook = &hook
+			data.Hook = &made
 			return p.renderSubscribe(v, b, data, 0)
 		}
 		return p.refuseSubscription(v, b, data, err)
@@ -104,7 +104,8 @@ type subscriptionPage struct {
 	Danger  bool
 }
 
-// showSubscription shows the page of a link in a message. Opening the link changes nothing, because mail scanners open links too.
+// showSubscription shows the page of a link in a message. Opening the link changes nothing, because mail scanners open
+// links too.
 func (p *pages) showSubscription(v *page.Visit, data subscriptionPage, status int) error {
 	b, err := p.board.Get(v.Context())
 	if err != nil {

@@ -29,7 +29,9 @@ func TestTheStatusPageAppearsWithTheFirstComponent(t *testing.T) {
 	w := newWorld(t, "")
 	s := newSite(t, w)
 	stranger := s.Visitor()
-	for _, path := range []string{"/status", "/status.json", "/status/history.rss", "/status/history", "/status/subscribe"} {
+	for _, path := range []string{
+		"/status", "/status.json", "/status/history.rss", "/status/history", "/status/subscribe",
+	} {
 		stranger.Get(path).Expect(404)
 	}
 	w.component("API")
@@ -61,7 +63,8 @@ func TestThePublicPageNamesNoOperator(t *testing.T) {
 		t.Fatal(list, err)
 	}
 	i := list[0]
-	hub := lee.Get("/console/incidents/"+i.ID).Expect(200).Says("Errors of the API", "Investigating", "Partial outage", "by Operator")
+	hub := lee.Get("/console/incidents/" + i.ID).Expect(200)
+	hub.Says("Errors of the API", "Investigating", "Partial outage", "by Operator")
 	hub.Links("/console/incidents/"+i.ID+"/publish", "/status/incidents/"+i.ID)
 	stranger := s.Visitor()
 	for _, path := range []string{
@@ -93,7 +96,8 @@ func TestAnUpdateIsPreviewedAndPublished(t *testing.T) {
 	form.Submit("Publish the update").Expect(303)
 	s.Visitor().Get("/status").Expect(200).Says("All systems operational", "It is fixed.")
 	lee.Get(path).Expect(409)
-	lee.Get("/console/incidents/"+i.ID+"/edit").Expect(200).Submit("Save", "postmortem", "A certificate expired.").Expect(303)
+	edit := lee.Get("/console/incidents/" + i.ID + "/edit").Expect(200)
+	edit.Submit("Save", "postmortem", "A certificate expired.").Expect(303)
 	s.Visitor().Get("/status/incidents/"+i.ID).Expect(200).Says("Post-mortem", "A certificate expired.")
 }
 
@@ -113,7 +117,8 @@ func TestAMaintenanceIsScheduledAndMovedOnThePages(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatal(list, err)
 	}
-	lee.Get("/console/incidents/"+list[0].ID+"/edit").Expect(200).Submit("Save", "scheduled_until", "2026-11-30T01:00").Expect(303)
+	edit := lee.Get("/console/incidents/" + list[0].ID + "/edit").Expect(200)
+	edit.Submit("Save", "scheduled_until", "2026-11-30T01:00").Expect(303)
 	s.Visitor().Get("/status").Expect(200).Says("29 November 2026, 22:00 to 30 November 2026, 01:00 UTC", "New schedule")
 }
 
@@ -159,7 +164,8 @@ func TestFeedsHaveStableIDs(t *testing.T) {
 	}
 	one, two := before.Entries[0], after.Entries[0]
 	if one.ID != two.ID || one.Title != "Errors & <more>" || !two.Updated.After(one.Updated) || before.ID != after.ID ||
-		!after.Updated.Equal(two.Updated) || two.Content.Type != "html" || !strings.Contains(two.Content.Text, "<strong>Resolved</strong>") {
+		!after.Updated.Equal(two.Updated) || two.Content.Type != "html" ||
+		!strings.Contains(two.Content.Text, "<strong>Resolved</strong>") {
 		t.Errorf("%+v, then %+v", before, after)
 	}
 	var rss struct {
@@ -257,7 +263,8 @@ func TestASubscriptionOnThePages(t *testing.T) {
 	form := stranger.Get("/status/subscribe").Expect(200)
 	form.Submit("Subscribe by mail", "email", "not an address").Expect(400).Says("Expected one address")
 	stranger.PostFrom("cross-site", "/status/subscribe", "by", "email", "email", "eve@acme.example").Expect(403)
-	form.Submit("Subscribe by mail", "email", "ana@acme.example").Expect(200).Says("A mail with a link went to ana@acme.example")
+	done := form.Submit("Subscribe by mail", "email", "ana@acme.example").Expect(200)
+	done.Says("A mail with a link went to ana@acme.example")
 	untilMails(t, w, 1)
 	subscriber, token := linkIn(t, w.sent()[0], "confirm")
 	confirm := "/status/subscriptions/" + subscriber + "/confirm?token=" + token

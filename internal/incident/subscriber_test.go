@@ -112,7 +112,8 @@ func TestTheAnswerDoesNotSayWhetherAnAddressIsSubscribed(t *testing.T) {
 	if m := w.sent()[1]; !strings.Contains(m.Text, "subscribed already") || m.Unsubscribe == "" {
 		t.Errorf("%+v", m)
 	}
-	if list, err := w.f.Subscribers(t.Context(), "", 10); err != nil || len(list) != 1 || list[0].Shown != "a…@acme.example" {
+	list, err := w.f.Subscribers(t.Context(), "", 10)
+	if err != nil || len(list) != 1 || list[0].Shown != "a…@acme.example" {
 		t.Errorf("%+v (%v)", list, err)
 	}
 }

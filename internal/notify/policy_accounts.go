@@ -10,8 +10,8 @@ import (
 const accountsAtOnce = 5000
 
 // AccountsWithPolicy lists accounts with an enabled policy for a type of alerts, at most limit after an account. next
-// is the account to go on after; "" at the end. A call looks at a bounded number of accounts, so its list may be short or
-// empty before the end.
+// is the account to go on after; "" at the end. A call looks at a bounded number of accounts, so its list may be short
+// or empty before the end.
 func (n *Feature) AccountsWithPolicy(
 	ctx context.Context, alertType, after string, limit int,
 ) (accounts []string, next string, err error) {

@@ -163,8 +163,8 @@ func refuseMember(ctx context.Context, tx *db.Tx, before, after *Objective) erro
 		"the objective is a member of %s: remove it there first", list[0].Name)
 }
 
-// part is a member of a composite, with its reading.
-type part struct {
+// memberReading is a member of a composite, with its reading.
+type memberReading struct {
 	*Objective
 	reading
 	weight uint64
@@ -180,9 +180,9 @@ func composeReadings(ctx context.Context, tx *db.Tx, list []*Objective, out []re
 		if o.Composite == nil {
 			continue
 		}
-		parts := make([]part, 0, len(o.Composite.Members))
+		parts := make([]memberReading, 0, len(o.Composite.Members))
 		for _, m := range o.Composite.Members {
-			p := part{weight: uint64(m.Weight)}
+			p := memberReading{weight: uint64(m.Weight)}
 			if k, ok := at[m.Objective]; ok {
 				p.Objective = list[k]
 				p.reading = out[k]
@@ -204,7 +204,7 @@ func composeReadings(ctx context.Context, tx *db.Tx, list []*Objective, out []re
 }
 
 // compose computes the reading of a composite from those of its members. Without data of one of them, it has none.
-func (r *reading) compose(o *Objective, parts []part) {
+func (r *reading) compose(o *Objective, parts []memberReading) {
 	r.composite = o
 	r.parts = parts
 	r.exclusions = nil
@@ -221,7 +221,7 @@ func (r *reading) compose(o *Objective, parts []part) {
 }
 
 // combine combines a tally of each member into one, by the composite's mode.
-func (o *Objective) combine(parts []part, of func(i int) Tally) (sum Tally) {
+func (o *Objective) combine(parts []memberReading, of func(i int) Tally) (sum Tally) {
 	if o.Composite.Mode == CompositeAll {
 		for i := range parts {
 			if t := of(i); worse(t, sum) {
@@ -279,7 +279,7 @@ func (o *Objective) evidenceOf(r *reading, p *Pair) evidence {
 	if o.Composite == nil || o.Composite.Mode == CompositeWeighted {
 		return o.evidenceIn(r.sums, r.clock-r.first)
 	}
-	var found *part
+	var found *memberReading
 	for i := range r.parts {
 		member := &r.parts[i]
 		if !member.counted {
@@ -328,7 +328,7 @@ func composedTimeline(ctx context.Context, tx *db.Tx, r *reading, length int64) 
 
 // composeBuckets combines the histories of the members. Shards whose clocks differ have compacted the same time to
 // different lengths, so that all are brought to the lengths at one clock.
-func (o *Objective) composeBuckets(parts []part, lists [][]bucket, clock int64) []bucket {
+func (o *Objective) composeBuckets(parts []memberReading, lists [][]bucket, clock int64) []bucket {
 	aligned := make([]map[stretch]Tally, len(lists))
 	all := map[stretch]bool{}
 	for i, list := range lists {
@@ -356,7 +356,8 @@ func (o *Objective) composeBuckets(parts []part, lists [][]bucket, clock int64) 
 // evaluateComposites evaluates composite objectives on the stored readings of their members, in the transaction that
 // changed these. Rows are locked by ascending id, because several shards may have members.
 func (f *Feature) evaluateComposites(ctx context.Context, tx *db.Tx, list []*Objective, alertFrom int64) error {
-	for _, o := range slices.SortedFunc(slices.Values(list), func(a, b *Objective) int { return cmp.Compare(a.ID, b.ID) }) {
+	byID := func(a, b *Objective) int { return cmp.Compare(a.ID, b.ID) }
+	for _, o := range slices.SortedFunc(slices.Values(list), byID) {
 		n, err := tx.Exec(ctx, `UPDATE objective SET modified_at = modified_at WHERE id = $1`, o.ID)
 		if err != nil {
 			return err

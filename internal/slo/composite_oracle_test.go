@@ -23,7 +23,7 @@ func TestCompositesEqualTheOracle(t *testing.T) {
 		}
 		a := w.create(spec("a", "shop"))
 		b := w.create(spec("b", "blog"))
-		all := compositeOf(slo.CompositeAll, slo.CompositeMember{Objective: a.ID}, slo.CompositeMember{Objective: b.ID})
+		all := compositeOf(slo.CompositeAll, memberOf(a), memberOf(b))
 		all.Window = window
 		all.Target = 95
 		worst := w.create(all)
@@ -71,7 +71,7 @@ func TestCompositesEqualTheOracle(t *testing.T) {
 			if worst.Window.IsCalendar() {
 				begins = worst.Window.Begins(clock)
 			}
-			ratio := func(zone string) (r float64, any bool) {
+			ratio := func(zone string) (r float64, counted bool) {
 				var total, bad uint64
 				for tick, sum := range counts[zone] {
 					if tick >= begins {
@@ -103,7 +103,7 @@ func TestCompositesAreTheSameAfterCrashes(t *testing.T) {
 	run := func(crash bool) (list []string) {
 		w := newWorld(t, "")
 		a, b := w.members()
-		w.create(compositeOf(slo.CompositeAll, slo.CompositeMember{Objective: a.ID}, slo.CompositeMember{Objective: b.ID}))
+		w.create(compositeOf(slo.CompositeAll, memberOf(a), memberOf(b)))
 		records := append(steady(shop, epoch, epoch+7200, 100, 0), steady(shop, epoch+7200, epoch+8400, 100, 20)...)
 		records = append(records, steady(shop, epoch+8400, epoch+12_000, 100, 0)...)
 		for i := 0; i < len(records); i += 40 {

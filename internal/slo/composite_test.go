@@ -20,6 +20,8 @@ func (w *world) members() (a, b *slo.Objective) {
 	return a, b
 }
 
+func memberOf(o *slo.Objective) slo.CompositeMember { return slo.CompositeMember{Objective: o.ID} }
+
 func compositeOf(mode slo.CompositeMode, members ...slo.CompositeMember) slo.ObjectiveSpec {
 	return slo.ObjectiveSpec{
 		Name:      "site",
@@ -43,20 +45,21 @@ func (w *world) statusAt(id string, at int64) slo.Status {
 func TestACompositeOfAllIsAsGoodAsItsWorstMember(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		a, b := w.members()
-		o := w.create(compositeOf(slo.CompositeAll, slo.CompositeMember{Objective: a.ID}, slo.CompositeMember{Objective: b.ID}))
+		o := w.create(compositeOf(slo.CompositeAll, memberOf(a), memberOf(b)))
 		broke := int64(epoch + 4*3600)
-		both := func(from, until, bad int64) {
+		send := func(from, until, bad int64) {
 			w.handle(append(steady(shop, from, until, 100, 0), steady(blog, from, until, 20, bad)...)...)
 		}
-		both(epoch, broke, 0)
+		send(epoch, broke, 0)
 		if s := w.statusAt(o.ID, broke); s.State != slo.Healthy || s.Budget.Left != 1 || s.AsOf.Unix() != broke {
 			t.Errorf("%+v", s)
 		}
 		w.f = w.another(nil)
-		both(broke, broke+60, 2) // 10 %: above 1.44 % of the composite, not above 14.4 % of the member
-		both(broke+60, broke+1200, 2)
+		send(broke, broke+60, 2) // 10 %: above 1.44 % of the composite, not above 14.4 % of the member
+		send(broke+60, broke+1200, 2)
 		list := w.alerts()
-		if len(list) != 1 || list[0].Resource.ID != o.ID || list[0].Type != slo.AlertType || list[0].Event != event.AlertStart {
+		if len(list) != 1 || list[0].Resource.ID != o.ID || list[0].Type != slo.AlertType ||
+			list[0].Event != event.AlertStart {
 			t.Fatalf("%+v", list)
 		}
 		s := w.statusAt(o.ID, broke+1200)
@@ -69,7 +72,7 @@ func TestACompositeOfAllIsAsGoodAsItsWorstMember(t *testing.T) {
 		if err != nil || len(past) != 1 || past[0].Began.Unix() != broke {
 			t.Errorf("%v %+v", err, past)
 		}
-		both(broke+1200, broke+1800, 0)
+		send(broke+1200, broke+1800, 0)
 		if list := w.alerts(); len(list) != 2 || list[1].Event != event.AlertEnd || list[1].Correlation != list[0].ID {
 			t.Errorf("%+v", list)
 		}
@@ -115,15 +118,16 @@ func TestAWeightedCompositeCountsRatios(t *testing.T) {
 func TestACompositeFollowsCorrectionsOfItsMembers(t *testing.T) {
 	w := newWorld(t, "")
 	a, b := w.members()
-	o := w.create(compositeOf(slo.CompositeAll, slo.CompositeMember{Objective: a.ID}, slo.CompositeMember{Objective: b.ID}))
+	o := w.create(compositeOf(slo.CompositeAll, memberOf(a), memberOf(b)))
 	w.handle(append(steady(shop, epoch, epoch+4*3600, 100, 0), steady(blog, epoch, epoch+4*3600, 100, 0)...)...)
-	w.handle(append(steady(shop, epoch+4*3600, epoch+4*3600+300, 100, 30), steady(blog, epoch+4*3600, epoch+4*3600+300, 100, 0)...)...)
+	w.handle(append(steady(shop, epoch+4*3600, epoch+4*3600+300, 100, 30),
+		steady(blog, epoch+4*3600, epoch+4*3600+300, 100, 0)...)...)
 	w.setClock(epoch + 4*3600 + 300)
 	if list := w.alerts(); len(list) != 1 || list[0].Resource.ID != o.ID {
 		t.Fatalf("%+v", list)
 	}
 	if _, err := w.f.Correct(as(t, web.KindUser, "ann"), acme, slo.CorrectionCreate{Objectives: []string{o.ID},
-		ObjectiveCorrectionCreate: between(epoch+4*3600, epoch+4*3600+300)}); !at(err, "/objectives/0") {
+		ObjectiveCorrectionCreate: between(epoch+4*3600, epoch+4*3600+300)}); !refusedAt(err, "/objectives/0") {
 		t.Errorf("a correction of the composite: %v", err)
 	}
 	c, err := w.f.Correct(as(t, web.KindUser, "ann"), acme, slo.CorrectionCreate{Objectives: []string{a.ID},
@@ -141,7 +145,7 @@ func TestACompositeFollowsCorrectionsOfItsMembers(t *testing.T) {
 	}
 }
 
-func at(err error, pointer string) bool {
+func refusedAt(err error, pointer string) bool {
 	for _, e := range errs.All(err) {
 		if e.Pointer == pointer {
 			return true
@@ -154,7 +158,8 @@ func TestCompositesAreRefusedWithTheField(t *testing.T) {
 	w := newWorld(t, "")
 	a, b := w.members()
 	month := w.create(slo.ObjectiveSpec{Name: "month", Match: slo.Match{Zone: "shop"}, Target: 99, Window: "month"})
-	one := func(o *slo.Objective) slo.CompositeMember { return slo.CompositeMember{Objective: o.ID} }
+	one := memberOf
+	unknown := slo.CompositeMember{Objective: "x"}
 	good := w.create(compositeOf(slo.CompositeAll, one(a), one(b)))
 	weighted := func(x, y int64) slo.ObjectiveSpec {
 		return compositeOf(slo.CompositeWeighted, slo.CompositeMember{Objective: a.ID, Weight: x},
@@ -177,7 +182,7 @@ func TestCompositesAreRefusedWithTheField(t *testing.T) {
 		{"too many", "/composite/members", compositeOf(slo.CompositeAll, many...)},
 		{"twice", "/composite/members/1/objective", compositeOf(slo.CompositeAll, one(a), one(a))},
 		{"no id", "/composite/members/1/objective", compositeOf(slo.CompositeAll, one(a), slo.CompositeMember{})},
-		{"unknown", "/composite/members/1/objective", compositeOf(slo.CompositeAll, one(a), slo.CompositeMember{Objective: "x"})},
+		{"unknown", "/composite/members/1/objective", compositeOf(slo.CompositeAll, one(a), unknown)},
 		{"composite", "/composite/members/0/objective", compositeOf(slo.CompositeAll, one(good), one(a))},
 		{"another window", "/composite/members/1/objective", compositeOf(slo.CompositeAll, one(a), one(month))},
 		{"weights of 90", "/composite/members", weighted(50, 40)},
@@ -189,19 +194,19 @@ func TestCompositesAreRefusedWithTheField(t *testing.T) {
 		{"an SLI", "/sli", withSLI},
 	} {
 		c.spec.Name = c.name
-		if _, err := w.f.Create(t.Context(), acme, c.spec); !at(err, c.pointer) {
+		if _, err := w.f.Create(t.Context(), acme, c.spec); !refusedAt(err, c.pointer) {
 			t.Errorf("%s: %v, want %s", c.name, err, c.pointer)
 		}
 	}
 	foreign := compositeOf(slo.CompositeAll, one(a), one(b))
-	if _, err := w.f.Create(t.Context(), otherAccount, foreign); !at(err, "/composite/members/0/objective") {
+	if _, err := w.f.Create(t.Context(), otherAccount, foreign); !refusedAt(err, "/composite/members/0/objective") {
 		t.Errorf("members of another account: %v", err)
 	}
-	if _, err := w.f.Preview(t.Context(), acme, compositeOf(slo.CompositeAll, one(a), one(b))); !at(err, "/composite") {
+	if _, err := w.f.Preview(t.Context(), acme, compositeOf(slo.CompositeAll, one(a), one(b))); !refusedAt(err, "/composite") {
 		t.Errorf("a preview: %v", err)
 	}
 	self := compositeOf(slo.CompositeAll, one(a), one(good))
-	if _, err := w.f.Replace(t.Context(), acme, good.ID, self, nil); !at(err, "/composite/members/1/objective") {
+	if _, err := w.f.Replace(t.Context(), acme, good.ID, self, nil); !refusedAt(err, "/composite/members/1/objective") {
 		t.Errorf("its own member: %v", err)
 	}
 	// What would leave the composite without a member is refused.

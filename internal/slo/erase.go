@@ -13,8 +13,8 @@ var erasedMember = Member{Type: "user", ID: "erased", Name: "erased on request",
 const eraseChunk = 200
 
 // Erased follows an erasure in some events of an account: the members whom corrections name lose their names if the
-// event of their act is among them. Corrections that are older than this record lose theirs with any erasure. It may run
-// twice.
+// event of their act is among them. Corrections that are older than this record lose theirs with any erasure. It may
+// run twice.
 func (f *Feature) Erased(ctx context.Context, accountID string, events map[string]bool) error {
 	after := ""
 	for {

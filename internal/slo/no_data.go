@@ -66,8 +66,8 @@ func (o *Objective) silence() time.Duration {
 }
 
 // silentAt is the time from which on silence is reported if no request follows those of a reading; 0 = it is not. With
-// little traffic silence is normal: even at a tenth of the rate of the last day, it must be less likely than the guard's
-// alpha.
+// little traffic silence is normal: even at a tenth of the rate of the last day, it must be less likely than the
+// guard's alpha.
 func (o *Objective) silentAt(dataAt int64, day Tally) int64 {
 	after := int64(o.silence() / time.Second)
 	expected := float64(day.Total) / float64(D1.Seconds()) * float64(after) / 10

@@ -24,7 +24,7 @@ type reading struct {
 	excluded   []excludedTally // in the period
 	history    []bucket        // of the series, over the short windows of the firing pairs; nil unless a pair fires
 	composite  *Objective      // nil unless the objective is composite
-	parts      []part          // of a composite objective: its members
+	parts      []memberReading // of a composite objective: its members
 }
 
 // want adds the series of the objective and of its exclusions to those whose history is read.

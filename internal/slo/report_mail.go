@@ -2,7 +2,9 @@ package slo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,6 +161,11 @@ func (f *Feature) sendReport(ctx context.Context, m reportMail) error {
 		if lost := lease.Fence(ctx, tx); lost != nil {
 			return lost
 		}
+		if err == nil && !is {
+			if err := dropRecipient(ctx, tx, m.account, m.address); err != nil {
+				return err
+			}
+		}
 		if err == nil || m.attempts+1 >= reportRetries {
 			_, err := tx.Exec(ctx, `DELETE FROM report_mail WHERE id = $1`, m.id)
 			return err
@@ -168,6 +175,22 @@ func (f *Feature) sendReport(ctx context.Context, m reportMail) error {
 			m.id, again.UnixMicro())
 		return err
 	})
+}
+
+// dropRecipient removes an address that belongs to no member any more from the schedule; without others it is off.
+func dropRecipient(ctx context.Context, tx *db.Tx, accountID, address string) error {
+	s, err := readSchedule(ctx, tx, accountID)
+	if err != nil {
+		return err
+	}
+	s.Addresses = slices.DeleteFunc(s.Addresses, func(a string) bool { return a == address })
+	text, err := json.Marshal(s.Addresses)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE report_schedule SET addresses = $2, enabled = $3 WHERE account_id = $1`,
+		accountID, string(text), s.Enabled && len(s.Addresses) > 0)
+	return err
 }
 
 // mailReport makes and sends one mail.

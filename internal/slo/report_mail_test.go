@@ -102,7 +102,8 @@ func TestTheMonthlyReportIsMailedOnceOnTheFirstOfTheMonth(t *testing.T) {
 				t.Errorf("the mail lacks %q:\n%s", want, text)
 			}
 		}
-		if s, err = w.f.ReportSchedule(t.Context(), acme); err != nil || s.NextOn.Format("2006-01") != "2026-03" {
+		if s, err = w.f.ReportSchedule(t.Context(), acme); err != nil || s.NextOn.Format("2006-01") != "2026-03" ||
+			len(s.Addresses) != 1 {
 			t.Errorf("%v %+v", err, s)
 		}
 

@@ -212,8 +212,8 @@ func spentParts(ctx context.Context, tx *db.Tx, o *Objective, t *timeline, faile
 	return list, nil
 }
 
-// corrected is the history of a part of the property without what corrections of the objective exclude. Where a block is
-// excluded in part, the part loses the same share of its requests and failures.
+// corrected is the history of a part of the property without what corrections of the objective exclude. Where a block
+// is excluded in part, the part loses the same share of its requests and failures.
 func (t *timeline) corrected(list []bucket) []bucket {
 	if len(t.reading.exclusions) == 0 {
 		return list
@@ -222,12 +222,12 @@ func (t *timeline) corrected(list []bucket) []bucket {
 	for i := range out {
 		b := &out[i]
 		all := bucketAt(t.all, *b)
-		kept := bucketAt(t.list, *b)
+		counted := bucketAt(t.list, *b)
 		if all.Total > 0 {
-			b.Total = scaled(b.Total, kept.Total, all.Total)
+			b.Total = scaled(b.Total, counted.Total, all.Total)
 		}
 		if all.Bad > 0 {
-			b.Bad = scaled(b.Bad, kept.Bad, all.Bad)
+			b.Bad = scaled(b.Bad, counted.Bad, all.Bad)
 		}
 		b.Total = max(b.Total, b.Bad)
 	}

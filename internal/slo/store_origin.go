@@ -95,7 +95,13 @@ const maxExpired = 1000
 func (s *shardState) writeOrigins(ctx context.Context, tx *db.Tx) error {
 	var rows [][]any
 	for _, n := range slices.SortedFunc(maps.Keys(s.answers.changed), originName.compare) {
-		rows = append(rows, []any{s.id, n.account, n.zone, n.origin, s.answers.changed[n]})
+		rows = append(rows, []any{
+			s.id,
+			n.account,
+			n.zone,
+			n.origin,
+			s.answers.changed[n],
+		})
 	}
 	err := tx.Insert(ctx, "origin_answer", []string{"shard", "account_id", "zone_id", "origin", "at"},
 		`ON CONFLICT (shard, account_id, zone_id, origin) DO UPDATE SET at = excluded.at`, rows)
@@ -144,7 +150,13 @@ func (s *shardState) writeOutages(ctx context.Context, tx *db.Tx) error {
 		if err != nil {
 			return err
 		}
-		rows = append(rows, []any{s.id, o.name.account, o.name.zone, o.name.origin, string(text)})
+		rows = append(rows, []any{
+			s.id,
+			o.name.account,
+			o.name.zone,
+			o.name.origin,
+			string(text),
+		})
 	}
 	return tx.Insert(ctx, "origin_outage", []string{"shard", "account_id", "zone_id", "origin", "detail"},
 		`ON CONFLICT (shard, account_id, zone_id, origin) DO UPDATE SET detail = excluded.detail`, rows)

@@ -76,7 +76,8 @@ func TestARequestlessObjectiveIsReported(t *testing.T) {
 		w.handle(steady(shop, last+3600, last+3620, 100, 0)...)
 		w.f = w.another(nil)
 		w.upkeep()
-		if got := w.silence(); !strings.HasPrefix(got, "start checkout, start patient, end ") || strings.Count(got, "end") != 2 {
+		if got := w.silence(); !strings.HasPrefix(got, "start checkout, start patient, end ") ||
+			strings.Count(got, "end") != 2 {
 			t.Errorf("after new counts: %q", got)
 		}
 		list := w.alerts()
@@ -166,7 +167,8 @@ func TestPoliciesOfOriginErrorsHaveTheirObjectives(t *testing.T) {
 		byName[o.Name] = o
 	}
 	o := byName["Origin errors of shop.example at 99.9 %"]
-	if o == nil || o.AlertType != slo.OriginErrorAlertType || o.Target != 99.9 || byName["Origin errors of blog.example at 99.7 %"] == nil {
+	if o == nil || o.AlertType != slo.OriginErrorAlertType || o.Target != 99.9 ||
+		byName["Origin errors of blog.example at 99.7 %"] == nil {
 		t.Fatalf("%+v", list)
 	}
 	if _, err := w.f.Replace(t.Context(), acme, o.ID, checkoutSpec(), nil); !errs.Is(err, errs.CodeStateConflict) {

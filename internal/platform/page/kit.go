@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/belfryhq/belfry/internal/platform/errs"
@@ -152,6 +153,19 @@ func (s *Set) handle(pattern, permission string, stream bool, h Handler) {
 	})
 }
 
+// signIn is the way on for a form that was sent without a session: the sign-in page, which leads back to the page of
+// the form, where the script draft.js restores what was typed. "" = the start.
+func (k *Kit) signIn(r *http.Request, err error) string {
+	if errs.KindOf(err) != errs.Unauthenticated {
+		return ""
+	}
+	from, parsed := url.Parse(r.Referer())
+	if parsed != nil || from.Host != r.Host || from.Path == "" {
+		return k.cfg.SignIn("/")
+	}
+	return k.cfg.SignIn(from.RequestURI())
+}
+
 // access says who may see a page.
 type access struct {
 	pattern    string
@@ -173,7 +187,7 @@ func (k *Kit) mount(a access, h answer) {
 				http.Redirect(w, r, k.cfg.SignIn(r.URL.RequestURI()), http.StatusSeeOther)
 				return
 			}
-			k.problem(w, r, ui.Shell{Face: ui.Plain}, err)
+			k.problem(w, r, ui.Shell{Face: ui.Plain, Home: k.signIn(r, err)}, err)
 			return
 		}
 		account, err := k.enter(r, who, a)

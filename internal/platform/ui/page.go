@@ -169,5 +169,10 @@ func policies(ancestors []string) (map[Face]string, error) {
 		}
 		framed += " " + a
 	}
-	return map[Face]string{Customer: own + framed, Plain: own + framed, Public: own + framed, Operator: own + "'none'"}, nil
+	return map[Face]string{
+		Customer: own + framed,
+		Plain:    own + framed,
+		Public:   own + framed,
+		Operator: own + "'none'",
+	}, nil
 }

@@ -31,9 +31,13 @@ func (u *UI) Problem(w http.ResponseWriter, r *http.Request, shell Shell, err er
 	if shell.Face == Operator {
 		action = "To the console"
 	}
+	signedOut := first.Kind() == errs.Unauthenticated
+	if signedOut {
+		action = "Sign in"
+	}
 	return page.Render(w, r, shell, "problem", map[string]any{
 		"Title": title, "Text": sentenceCase(first.Message), "Code": int(first.Code),
-		"RequestID": requestID, "Href": home, "Action": action,
+		"RequestID": requestID, "Href": home, "Action": action, "SignedOut": signedOut,
 	})
 }
 

@@ -76,18 +76,18 @@ func OpenSLO(list []slo.Objective) ([]byte, error) {
 		}
 		annotations := mapping{propertyKey, o.Match.Zone, "belfry.dev/pairs", string(pairs)}
 		spec := mapping{"service", resourceName(firstOf(o.Match.Zone, o.Name))}
-		objectives := []any{mapping{"displayName", o.Name, "targetPercent", o.Target}}
+		goals := []any{mapping{"displayName", o.Name, "targetPercent", o.Target}}
 		if o.Composite == nil {
 			spec = append(spec, "indicator", indicator(o))
 		} else {
-			objectives = members(o, list)
+			goals = members(o, list)
 			annotations = append(annotations, "belfry.dev/composite",
 				fmt.Sprintf("mode %s, target %v %%", o.Composite.Mode, o.Target))
 		}
 		spec = append(spec,
 			"timeWindow", []any{timeWindow(o.Window)},
 			"budgetingMethod", "Occurrences",
-			"objectives", objectives)
+			"objectives", goals)
 		documents = append(documents, mapping{
 			"apiVersion", "openslo/v1",
 			"kind", "SLO",

@@ -115,32 +115,40 @@ func counters(list []interval, of func(interval) int64) string {
 // TestPrometheusDecidesTheSame lets a real Prometheus evaluate the exported rules on the same series. At every
 // evaluation that is more than a step away from a transition, its alerts are those of Belfry: so each transition has
 // one of Prometheus within a step, and Prometheus has no other. A pair is an objective of its own, because Prometheus
-// does not know that a faster pair covers a slower one. The windows of Belfry are up to one block longer, which is added
-// to the step.
+// does not know that a faster pair covers a slower one. The windows of Belfry are up to one block longer, which is
+// added to the step.
 func TestPrometheusDecidesTheSame(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Skip("promtool (Debian package prometheus) is not installed")
 	}
 	pairs := slo.StandardPairs()
-	for _, c := range []struct {
-		pairs          []slo.Pair
-		sample, step   int64
-		healthy, steps int
-	}{
+	for _, c := range []comparison{
 		{pairs[:2], 10, 60, 6 * 360, 10 * 360},
 		{pairs[2:], 60, 600, 3 * 1440, 5 * 1440},
 	} {
 		for seed := range uint64(2) {
 			list := scenario(rand.New(rand.NewPCG(seed, 31)), c.healthy, c.steps)
-			compare(t, promtool, c.pairs, list, c.sample, c.step, int64(c.healthy)*c.sample)
+			c.run(t, promtool, list)
 		}
 	}
 }
 
-// compare runs promtool on one scenario.
-func compare(t *testing.T, promtool string, pairs []slo.Pair, list []interval, sample, step, from int64) {
+// comparison is a kind of scenario: the seconds of a sample and of an evaluation, and the samples of the healthy
+// beginning and of what follows.
+type comparison struct {
+	pairs          []slo.Pair
+	sample, step   int64
+	healthy, steps int
+}
+
+// run runs promtool on one scenario.
+func (c comparison) run(t *testing.T, promtool string, list []interval) {
 	t.Helper()
+	pairs := c.pairs
+	sample := c.sample
+	step := c.step
+	from := int64(c.healthy) * sample
 	dir := t.TempDir()
 	file := promtoolTest{Every: fmt.Sprintf("%ds", step)}
 	one := promtoolCase{

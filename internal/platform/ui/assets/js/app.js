@@ -6,6 +6,7 @@ import { charts } from "./chart.js";
 import { copyButtons } from "./copy.js";
 import { dialogs } from "./dialog.js";
 import { displays } from "./display.js";
+import { drafts } from "./draft.js";
 import { filters } from "./filter.js";
 import { fragmentForms } from "./fragment.js";
 import { keyboard } from "./keys.js";
@@ -46,6 +47,7 @@ copyButtons();
 dialogs();
 filters();
 fragmentForms();
+drafts();
 addEventListener("hashchange", fragmentForms); // a link that is opened on the page itself
 menus();
 selecting();
