@@ -40,6 +40,7 @@ func (p *pages) showPolicy(v *page.Visit) error {
 	if err != nil {
 		return err
 	}
+	p.resolveRules(v.Context(), &one)
 	out := policyPage{Self: ui.With(v.Request.URL), Alerts: AlertsPath(v.Account)}
 	if out.Policy, err = p.shownPolicy(v, one, nil); err != nil {
 		return err
@@ -194,6 +195,7 @@ func policyHub(v *page.Visit, out *policyPage) ui.Hub {
 		{Label: "Alerts", Text: one.What, Note: one.Which},
 		{Label: "Sends to", Links: to},
 		repeat,
+		{Label: "Rules", Text: ui.FullSentence(one.ruleSentence())},
 		{Label: "Note", Text: one.Description},
 		{Label: "Created", At: one.Created.Time},
 		{Label: "Changed", At: one.Modified.Time},

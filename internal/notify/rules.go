@@ -186,7 +186,7 @@ func (m *Mechanisms) note(seen map[string]bool) {
 	for _, e := range m.Email {
 		seen[foldAddress(e.ID)] = true
 	}
-	for _, h := range slices.Concat(m.hooks(), m.Inbox) {
+	for _, h := range m.hooks() {
 		seen[h.ID] = true
 	}
 	for _, one := range m.Inbox {
@@ -228,7 +228,7 @@ func (p *Policy) within(s *attributes, at time.Time) (until time.Time, dropped s
 	return p.Schedule.allows(s.severity, at, p.scheduleZone)
 }
 
-// sentence describes the rules for people; "" = there are none.
+// ruleSentence describes the rules for people; "" = there are none. Its zones are resolved.
 func (p *Policy) ruleSentence() string {
 	var list []string
 	if p.MinSeverity != "" {
