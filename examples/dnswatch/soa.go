@@ -77,11 +77,11 @@ func askOnce(ctx context.Context, zone, server string, patience time.Duration) (
 		case err != nil:
 			return soa{}, fmt.Errorf("the server cannot be reached: %w", err)
 		}
-		var answer dnsmessage.Message
-		if answer.Unpack(buf[:n]) != nil || answer.ID != id || !answer.Response {
+		var m dnsmessage.Message
+		if m.Unpack(buf[:n]) != nil || m.ID != id || !m.Response {
 			continue // not an answer to this question
 		}
-		return read(&answer, name)
+		return read(&m, name)
 	}
 }
 
@@ -91,16 +91,16 @@ var (
 )
 
 // read finds the SOA record of a zone in an answer.
-func read(answer *dnsmessage.Message, zone dnsmessage.Name) (soa, error) {
+func read(m *dnsmessage.Message, zone dnsmessage.Name) (soa, error) {
 	switch {
-	case answer.RCode == dnsmessage.RCodeRefused:
+	case m.RCode == dnsmessage.RCodeRefused:
 		return soa{}, errors.New("the server refuses the question")
-	case answer.RCode != dnsmessage.RCodeSuccess:
-		return soa{}, fmt.Errorf("the server answers %s", strings.TrimPrefix(answer.RCode.String(), "RCode"))
-	case !answer.Authoritative:
+	case m.RCode != dnsmessage.RCodeSuccess:
+		return soa{}, fmt.Errorf("the server answers %s", strings.TrimPrefix(m.RCode.String(), "RCode"))
+	case !m.Authoritative:
 		return soa{}, errNoAuthority
 	}
-	for _, r := range answer.Answers {
+	for _, r := range m.Answers {
 		if body, ok := r.Body.(*dnsmessage.SOAResource); ok && strings.EqualFold(r.Header.Name.String(), zone.String()) {
 			return soa{serial: body.Serial, expire: time.Duration(body.Expire) * time.Second}, nil
 		}

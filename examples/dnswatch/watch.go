@@ -57,6 +57,13 @@ type condition struct {
 	Raised bool      `json:"raised"`
 }
 
+// fault is a condition as its alert describes it.
+type fault struct {
+	kind, server      string // alert type, and the server; "" = all primaries
+	severity, summary string
+	data              map[string]any
+}
+
 // change is a new serial of the primaries.
 type change struct{ before, after uint32 }
 
@@ -107,12 +114,12 @@ func (r *round) observePrimaries(answers map[string]answer) (newest uint32, foun
 			found = true
 			r.state.Expire = int64(a.expire / time.Second)
 		}
-		r.set(primaryFails, server, a.err != nil, "warning",
+		r.set(a.err != nil, fault{primaryFails, server, "warning",
 			fmt.Sprintf("The primary %s of %s fails: %s", server, r.zone.Name, why),
-			map[string]any{"zone": r.zone.Name, "server": server, "why": why})
+			map[string]any{"zone": r.zone.Name, "server": server, "why": why}})
 	}
-	r.set(allPrimaries, "", !found, "critical", "No primary of "+r.zone.Name+" answers",
-		map[string]any{"zone": r.zone.Name, "expires_in_seconds": r.state.Expire})
+	r.set(!found, fault{allPrimaries, "", "critical", "No primary of " + r.zone.Name + " answers",
+		map[string]any{"zone": r.zone.Name, "expires_in_seconds": r.state.Expire}})
 	return newest, found
 }
 
@@ -125,31 +132,32 @@ func (r *round) observeSecondaries(answers map[string]answer, newest uint32, fou
 			why = a.err.Error()
 			behind = true
 		}
-		r.set(secondaryFails, server, a.err != nil, "warning",
+		r.set(a.err != nil, fault{secondaryFails, server, "warning",
 			fmt.Sprintf("The secondary %s does not serve %s: %s", server, r.zone.Name, why),
-			map[string]any{"zone": r.zone.Name, "server": server, "why": why})
+			map[string]any{"zone": r.zone.Name, "server": server, "why": why}})
 		if a.err != nil || !found {
 			continue // whether it is behind is not known: the condition stays as it is
 		}
 		old := newer(newest, a.serial)
 		behind = behind || old
-		r.set(secondaryBehind, server, old, "warning",
+		r.set(old, fault{secondaryBehind, server, "warning",
 			fmt.Sprintf("The secondary %s of %s has serial %d, the primary %d", server, r.zone.Name, a.serial, newest),
-			map[string]any{"zone": r.zone.Name, "server": server, "serial": a.serial, "primary_serial": newest})
+			map[string]any{"zone": r.zone.Name, "server": server, "serial": a.serial, "primary_serial": newest}})
 	}
 	return behind
 }
 
 // set stores whether a condition holds. Its start is raised when it has held for a
 // while, and its end when it no longer holds after that.
-func (r *round) set(kind, server string, holds bool, severity, summary string, data map[string]any) {
-	key := kind + " " + server
+func (r *round) set(holds bool, f fault) {
+	key := f.kind + " " + f.server
 	c, known := r.state.Conditions[key]
 	switch {
 	case holds && !known:
 		c = condition{Since: r.now}
 	case !holds && c.Raised:
-		r.alertOf(belfry.AlertEnd, kind, server, c.Since, severity, "", data)
+		f.summary = ""
+		r.alertOf(belfry.AlertEnd, f, c.Since)
 		fallthrough
 	case !holds:
 		delete(r.state.Conditions, key)
@@ -157,27 +165,25 @@ func (r *round) set(kind, server string, holds bool, severity, summary string, d
 	}
 	if !c.Raised && r.now.Sub(c.Since) >= r.hold {
 		c.Raised = true
-		r.alertOf(belfry.AlertStart, kind, server, c.Since, severity, summary, data)
+		r.alertOf(belfry.AlertStart, f, c.Since)
 	}
 	r.state.Conditions[key] = c
 }
 
 // alertOf raises the start or end of a condition. Its ids follow from the condition.
-func (r *round) alertOf(
-	event belfry.AlertEvent, kind, server string, since time.Time, severity, summary string, data map[string]any,
-) {
-	correlation := idOf(r.zone.Name, kind, server, fmt.Sprint(since.UnixMilli()))
-	r.raise(event, kind, correlation+"-"+string(event), severity, summary, data)
+func (r *round) alertOf(event belfry.AlertEvent, f fault, since time.Time) {
+	correlation := idOf(r.zone.Name, f.kind, f.server, fmt.Sprint(since.UnixMilli()))
+	r.raise(event, f.kind, correlation+"-"+string(event), f.severity, f.summary, f.data)
 	a := &r.alerts[len(r.alerts)-1]
 	a.Correlation = correlation
 	if event == belfry.AlertStart {
 		a.BeganAt = since
 	}
 	name := r.zone.Name
-	if server != "" {
-		name = server + " for " + name
+	if f.server != "" {
+		name = f.server + " for " + name
 	}
-	a.Resource = &belfry.AlertResource{Product: "dns", Type: "server", ID: r.zone.Name + "/" + server, Name: name}
+	a.Resource = &belfry.AlertResource{Product: "dns", Type: "server", ID: r.zone.Name + "/" + f.server, Name: name}
 }
 
 // raise adds an alert about the zone.

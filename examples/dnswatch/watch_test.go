@@ -49,10 +49,10 @@ func newNameserver(t *testing.T, serial uint32) *nameserver {
 
 func (s *nameserver) addr() string { return s.conn.LocalAddr().String() }
 
-func (s *nameserver) set(change func()) {
+func (s *nameserver) set(apply func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	change()
+	apply()
 }
 
 func (s *nameserver) serve(t *testing.T) {
@@ -84,16 +84,16 @@ func (s *nameserver) serve(t *testing.T) {
 		if silent {
 			continue
 		}
-		answer, err := m.Pack()
+		packed, err := m.Pack()
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		// An answer to another question comes first, as from an attacker.
-		forged := slices.Clone(answer)
+		forged := slices.Clone(packed)
 		forged[0] ^= 0xff
 		s.conn.WriteTo(forged, from)
-		s.conn.WriteTo(answer, from)
+		s.conn.WriteTo(packed, from)
 	}
 }
 

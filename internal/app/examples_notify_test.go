@@ -235,8 +235,8 @@ func (r *recorder) callInbox(one []string) {
 	r.do("stream-inbox", input{path: one, query: url.Values{"member": {"user:kim"}, "last_event_id": {"0"}}})
 	entry := append([]string{one[0]}, list[0].ID)
 	r.do("read-inbox-entry", input{path: entry, query: of, body: object{"read": true}})
-	until := time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05Z")
-	r.do("snooze-inbox-entry", input{path: entry, query: of, body: object{"until": until}})
+	wakes := time.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05Z")
+	r.do("snooze-inbox-entry", input{path: entry, query: of, body: object{"until": wakes}})
 	r.do("archive-inbox-entry", input{path: entry, query: of, body: object{"archived": true}})
 	r.do("read-inbox", input{path: one, query: of})
 }

@@ -202,6 +202,8 @@ func (p overviewPage) Budgets() []ui.Metric {
 		switch {
 		case !o.Counted:
 			c.Unit = ""
+			c.Progress = 0
+			c.NoData = true
 			c.Note = "No requests yet"
 		case o.State == slo.Recovering:
 			c.Note = "recovering, " + c.Note

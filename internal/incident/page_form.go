@@ -28,7 +28,9 @@ func (p *pages) addForms() {
 		Do:     p.editIncident,
 		Fields: fields,
 		Render: p.renderEdit,
-		Then:   p.toIncident("incident-changed"),
+		Then: func(v *page.Visit, f *incidentForm) error {
+			return v.Redirect(consolePath(f.incident.ID), "incident-changed")
+		},
 	}.Handle)
 	p.Get(one+"/updates/{update_id}", permissionWrite, p.showMessage)
 	p.Post(one+"/updates/{update_id}", permissionWrite, page.Form[incidentForm]{
@@ -36,7 +38,9 @@ func (p *pages) addForms() {
 		Do:     p.editMessage,
 		Fields: fields,
 		Render: p.renderMessage,
-		Then:   p.toIncident("message-corrected"),
+		Then: func(v *page.Visit, f *incidentForm) error {
+			return v.Redirect(consolePath(f.incident.ID), "message-corrected")
+		},
 	}.Handle)
 	p.addCorrections(one)
 }
@@ -264,7 +268,12 @@ func (p *pages) declareForm(kind Kind, fields []string) page.Handler {
 		},
 		Fields: fields,
 		Render: p.renderNew(kind),
-		Then:   p.toIncident(declaredFlash(kind)),
+		Then: func(v *page.Visit, f *incidentForm) error {
+			if kind == KindMaintenance {
+				return v.Redirect(consolePath(f.incident.ID), "maintenance-scheduled")
+			}
+			return v.Redirect(consolePath(f.incident.ID), "incident-declared")
+		},
 	}
 	return func(v *page.Visit) error {
 		if f := parseIncidentForm(v); f.preview {
@@ -323,11 +332,6 @@ func pointing(err error, from, to string) error {
 		}
 	}
 	return list.Or()
-}
-
-// toIncident leads to the page of the incident.
-func (p *pages) toIncident(flash string) func(*page.Visit, *incidentForm) error {
-	return func(v *page.Visit, f *incidentForm) error { return v.Redirect(consolePath(f.incident.ID), flash) }
 }
 
 // showEdit shows the form of what is changed without an update.
@@ -426,10 +430,3 @@ func (p *pages) editMessage(v *page.Visit, f *incidentForm) error {
 
 // cutSpace shortens a line for a menu.
 func cutSpace(s string) string { return cut(strings.Join(strings.Fields(s), " "), 80) }
-
-func declaredFlash(kind Kind) string {
-	if kind == KindMaintenance {
-		return "maintenance-scheduled"
-	}
-	return "incident-declared"
-}

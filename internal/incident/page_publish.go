@@ -91,7 +91,9 @@ func (p *pages) publishForm(fields []string) page.Handler {
 		Do:     p.publishUpdate,
 		Fields: fields,
 		Render: p.renderPublish,
-		Then:   p.toIncident("update-published"),
+		Then: func(v *page.Visit, f *incidentForm) error {
+			return v.Redirect(consolePath(f.incident.ID), "update-published")
+		},
 	}
 	return func(v *page.Visit) error {
 		f, err := p.parseOf(v)

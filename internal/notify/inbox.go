@@ -154,7 +154,7 @@ func (c inboxChannel) Send(ctx context.Context, m *Message) delivery.Result {
 // inboxOf is the member whose inbox a principal asks for. Members and customers' users have
 // their own inbox only; tokens name one.
 func inboxOf(who *web.Principal, member string) (string, error) {
-	own := ""
+	var own string
 	switch who.Kind {
 	case web.KindUser:
 		own = who.ID

@@ -63,8 +63,8 @@ func (n *Feature) putEntries(ctx context.Context, m *Message, list []Recipient) 
 			now.UnixMicro(),
 		})
 	}
-	conflict := `ON CONFLICT (account_id, member_id, root_key) DO UPDATE SET state = excluded.state,
-		summary = excluded.summary, severity = excluded.severity, ended_at = excluded.ended_at, changed_at = excluded.changed_at`
+	conflict := `ON CONFLICT (account_id, member_id, root_key) DO UPDATE SET state = excluded.state, summary = excluded.summary,
+		severity = excluded.severity, ended_at = excluded.ended_at, changed_at = excluded.changed_at`
 	return n.DB.Tx(ctx, func(tx *db.Tx) error {
 		if err := tx.Insert(ctx, "inbox_entry", inboxColumns, conflict, rows); err != nil {
 			return err

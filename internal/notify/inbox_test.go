@@ -14,21 +14,21 @@ import (
 
 // The members of the tests' account; both are admins.
 const (
-	ana = "0192f7c417d1700080000000000000a1"
-	bob = "0192f7c417d1700080000000000000b2"
+	anaID = "0192f7c417d1700080000000000000a1"
+	bobID = "0192f7c417d1700080000000000000b2"
 )
 
 // withMembers gives an account members.
 func withMembers(cfg *notify.Config) {
 	cfg.Recipients = func(_ context.Context, account, ref string) ([]notify.Recipient, error) {
-		both := []notify.Recipient{{ID: ana, Name: "Ana Lima"}, {ID: bob, Name: "Bob Ito"}}
+		both := []notify.Recipient{{ID: anaID, Name: "Ana Lima"}, {ID: bobID, Name: "Bob Ito"}}
 		switch {
 		case account != acme:
 		case ref == "role:admin":
 			return both, nil
-		case ref == ana:
+		case ref == anaID:
 			return both[:1], nil
-		case ref == bob:
+		case ref == bobID:
 			return both[1:], nil
 		}
 		return nil, nil
@@ -73,21 +73,21 @@ func inboxOf(ids ...string) map[string]any {
 
 func TestAnAlertArrivesInTheInboxOfEachMemberOfARole(t *testing.T) {
 	everywhereWith(t, withMembers, func(t *testing.T, w *world) {
-		w.policy(map[string]any{"mechanisms": inboxOf("role:admin", ana, "user:kim")})
+		w.policy(map[string]any{"mechanisms": inboxOf("role:admin", anaID, "user:kim")})
 		w.alert(map[string]any{"id": "down", "event": "start", "correlation_id": "c", "severity": "critical"})
-		for _, member := range []string{ana, bob, "user:kim"} {
+		for _, member := range []string{anaID, bobID, "user:kim"} {
 			until(t, "the start is in the inbox of "+member, func() bool { return len(w.inbox(member, "unread")) == 1 })
 		}
-		e := w.inbox(ana, "open")[0]
+		e := w.inbox(anaID, "open")[0]
 		if e.AlertID != "down" || e.State != "firing" || e.Severity != "critical" || e.Property != "shop.example" ||
-			e.Summary != "The shop is down" || e.Member != ana {
+			e.Summary != "The shop is down" || e.Member != anaID {
 			t.Errorf("the entry is %+v", e)
 		}
 
-		w.act(ana, e.ID, "read", nil)
+		w.act(anaID, e.ID, "read", nil)
 		w.alert(map[string]any{"id": "up", "event": "end", "correlation_id": "c"})
-		until(t, "the end is there", func() bool { return w.inbox(ana, "open")[0].State == "ended" })
-		if list := w.inbox(ana, "open"); len(list) != 1 || list[0].ReadAt.IsZero() || list[0].EndedAt.IsZero() {
+		until(t, "the end is there", func() bool { return w.inbox(anaID, "open")[0].State == "ended" })
+		if list := w.inbox(anaID, "open"); len(list) != 1 || list[0].ReadAt.IsZero() || list[0].EndedAt.IsZero() {
 			t.Errorf("after the end the inbox is %+v", list)
 		}
 		until(t, "every delivery is delivered", func() bool {
@@ -102,43 +102,43 @@ func TestAnAlertArrivesInTheInboxOfEachMemberOfARole(t *testing.T) {
 }
 
 func TestEntriesAreReadArchivedAndSnoozed(t *testing.T) {
-	var c clock
+	var c movedClock
 	change := func(cfg *notify.Config) {
 		withMembers(cfg)
 		cfg.Now = c.now
 	}
 	everywhereWith(t, change, func(t *testing.T, w *world) {
-		w.policy(map[string]any{"mechanisms": inboxOf(ana)})
+		w.policy(map[string]any{"mechanisms": inboxOf(anaID)})
 		w.alert(map[string]any{"id": "one"})
 		w.alert(map[string]any{"id": "two"})
-		until(t, "both are there", func() bool { return len(w.inbox(ana, "unread")) == 2 })
-		one, two := w.inbox(ana, "open")[1], w.inbox(ana, "open")[0]
+		until(t, "both are there", func() bool { return len(w.inbox(anaID, "unread")) == 2 })
+		one, two := w.inbox(anaID, "open")[1], w.inbox(anaID, "open")[0]
 
-		w.act(ana, one.ID, "read", nil)
-		if len(w.inbox(ana, "unread")) != 1 || len(w.inbox(ana, "open")) != 2 {
+		w.act(anaID, one.ID, "read", nil)
+		if len(w.inbox(anaID, "unread")) != 1 || len(w.inbox(anaID, "open")) != 2 {
 			t.Error("a read entry is not read, or gone")
 		}
-		w.act(ana, one.ID, "archive", nil)
-		if got := w.inbox(ana, "archived"); len(got) != 1 || got[0].ID != one.ID || len(w.inbox(ana, "open")) != 1 {
+		w.act(anaID, one.ID, "archive", nil)
+		if got := w.inbox(anaID, "archived"); len(got) != 1 || got[0].ID != one.ID || len(w.inbox(anaID, "open")) != 1 {
 			t.Errorf("archived are %+v", got)
 		}
-		w.act(ana, one.ID, "archive", map[string]any{"archived": false})
-		w.act(ana, one.ID, "snooze", map[string]any{"until": c.now().Add(time.Hour).UTC().Format(time.RFC3339)})
-		if len(w.inbox(ana, "snoozed")) != 1 || len(w.inbox(ana, "open")) != 1 {
+		w.act(anaID, one.ID, "archive", map[string]any{"archived": false})
+		w.act(anaID, one.ID, "snooze", map[string]any{"until": c.now().Add(time.Hour).UTC().Format(time.RFC3339)})
+		if len(w.inbox(anaID, "snoozed")) != 1 || len(w.inbox(anaID, "open")) != 1 {
 			t.Error("a snoozed entry is not hidden")
 		}
 		c.move(2 * time.Hour)
-		if len(w.inbox(ana, "snoozed")) != 0 || len(w.inbox(ana, "unread")) != 2 {
+		if len(w.inbox(anaID, "snoozed")) != 0 || len(w.inbox(anaID, "unread")) != 2 {
 			t.Error("a snoozed entry does not come back unread")
 		}
 		var count notify.InboxCount
-		if status, _ := w.ask("acme", "POST", "/read_all?member="+ana, nil, &count); status != 200 || count.Unread != 0 {
+		if status, _ := w.ask("acme", "POST", "/read_all?member="+anaID, nil, &count); status != 200 || count.Unread != 0 {
 			t.Errorf("read_all: %d, %d are unread", status, count.Unread)
 		}
-		for _, until := range []string{"2020-01-01T00:00:00Z", "2126-01-01T00:00:00Z"} {
-			status, failures := w.ask("acme", "POST", "/"+two.ID+"/snooze?member="+ana, map[string]any{"until": until}, nil)
+		for _, wakes := range []string{"2020-01-01T00:00:00Z", "2126-01-01T00:00:00Z"} {
+			status, failures := w.ask("acme", "POST", "/"+two.ID+"/snooze?member="+anaID, map[string]any{"until": wakes}, nil)
 			if status != 400 || failures[0].Source.Pointer != "/until" {
-				t.Errorf("until %s: %d %+v", until, status, failures)
+				t.Errorf("until %s: %d %+v", wakes, status, failures)
 			}
 		}
 	})
@@ -146,21 +146,21 @@ func TestEntriesAreReadArchivedAndSnoozed(t *testing.T) {
 
 func TestAnInboxIsItsMembersAlone(t *testing.T) {
 	w := newWorld(t, "", withMembers)
-	w.policy(map[string]any{"mechanisms": inboxOf(ana)})
+	w.policy(map[string]any{"mechanisms": inboxOf(anaID)})
 	w.alert(map[string]any{"id": "one"})
-	until(t, "it is there", func() bool { return len(w.inbox(ana, "unread")) == 1 })
-	id := w.inbox(ana, "open")[0].ID
+	until(t, "it is there", func() bool { return len(w.inbox(anaID, "unread")) == 1 })
+	id := w.inbox(anaID, "open")[0].ID
 	for _, c := range []struct {
 		name, token, method, path string
 		status                    int
 	}{
-		{"another member's inbox is empty", "acme", "POST", "/" + id + "/read?member=" + bob, 404},
+		{"another member's inbox is empty", "acme", "POST", "/" + id + "/read?member=" + bobID, 404},
 		{"a token names the member", "acme", "GET", "", 400},
-		{"another account", "other", "GET", "?member=" + ana, 403},
-		{"another account's entry", "other", "POST", "/" + id + "/read?member=" + ana, 403},
-		{"a reading token changes nothing", "reader", "POST", "/" + id + "/archive?member=" + ana, 403},
-		{"a reading token reads", "reader", "GET", "?member=" + ana, 200},
-		{"a member has no other inbox", "ana", "GET", "?member=" + bob, 404},
+		{"another account", "other", "GET", "?member=" + anaID, 403},
+		{"another account's entry", "other", "POST", "/" + id + "/read?member=" + anaID, 403},
+		{"a reading token changes nothing", "reader", "POST", "/" + id + "/archive?member=" + anaID, 403},
+		{"a reading token reads", "reader", "GET", "?member=" + anaID, 200},
+		{"a member has no other inbox", "ana", "GET", "?member=" + bobID, 404},
 		{"a member has an own inbox", "ana", "GET", "", 200},
 		{"and acts on it", "ana", "POST", "/" + id + "/read", 200},
 	} {
@@ -169,7 +169,7 @@ func TestAnInboxIsItsMembersAlone(t *testing.T) {
 		}
 	}
 	_, failures := w.call("acme", "POST", "/policies", map[string]any{
-		"name": "x", "enabled": true, "alert_type": "shop_down", "mechanisms": inboxOf("role:nonsense", ana, ana),
+		"name": "x", "enabled": true, "alert_type": "shop_down", "mechanisms": inboxOf("role:nonsense", anaID, anaID),
 	}, nil)
 	var pointers []string
 	for _, f := range failures {
@@ -182,11 +182,11 @@ func TestAnInboxIsItsMembersAlone(t *testing.T) {
 
 func TestTheStreamOfAnInboxHasEveryChange(t *testing.T) {
 	w := newWorld(t, "", withMembers)
-	w.policy(map[string]any{"mechanisms": inboxOf(ana)})
+	w.policy(map[string]any{"mechanisms": inboxOf(anaID)})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, "GET",
-		w.api.URL+"/client/v4/accounts/"+acme+"/inbox/stream?member="+ana, nil)
+		w.api.URL+"/client/v4/accounts/"+acme+"/inbox/stream?member="+anaID, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

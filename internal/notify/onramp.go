@@ -160,10 +160,10 @@ func (r *relayed) until() int64 {
 }
 
 // fingerprintOf identifies an alert by its labels.
-func fingerprintOf(labels map[string]string) string {
+func fingerprintOf(sent map[string]string) string {
 	h := sha256.New()
-	for _, name := range sortedKeys(labels) {
-		for _, part := range []string{name, labels[name]} {
+	for _, name := range sortedKeys(sent) {
+		for _, part := range []string{name, sent[name]} {
 			h.Write([]byte(part))
 			h.Write([]byte{0xff}) // not in UTF-8
 		}
@@ -239,9 +239,9 @@ var zoneLabels = []string{"property", "zone", "hostname", "host", "domain", "ins
 
 // zoneOfLabels is the property that an alert is about: the first label that names one
 // which the account has. The label property is kept even if it is unknown.
-func (n *Feature) zoneOfLabels(ctx context.Context, accountID string, labels map[string]string) (string, error) {
+func (n *Feature) zoneOfLabels(ctx context.Context, accountID string, sent map[string]string) (string, error) {
 	for _, name := range zoneLabels {
-		ref := labels[name]
+		ref := sent[name]
 		if name == "instance" {
 			ref = hostOfInstance(ref)
 		}
@@ -256,7 +256,7 @@ func (n *Feature) zoneOfLabels(ctx context.Context, accountID string, labels map
 			return z.ID, nil
 		}
 	}
-	return cut(labels["property"], maxName), nil
+	return cut(sent["property"], maxName), nil
 }
 
 // hostOfInstance is the host name of a URL or of host:port.
@@ -330,11 +330,14 @@ func (r *relayed) data() (stdjson.RawMessage, error) {
 	if len(r.Values) > 0 {
 		data["values"] = r.Values
 	}
-	for name, url := range map[string]string{
-		"generator_url": r.GeneratorURL, "dashboard_url": r.DashboardURL, "panel_url": r.PanelURL, "silence_url": r.SilenceURL,
+	for name, address := range map[string]string{
+		"generator_url": r.GeneratorURL,
+		"dashboard_url": r.DashboardURL,
+		"panel_url":     r.PanelURL,
+		"silence_url":   r.SilenceURL,
 	} {
-		if url != "" {
-			data[name] = url
+		if address != "" {
+			data[name] = address
 		}
 	}
 	return stdjson.Marshal(data)

@@ -58,8 +58,8 @@ func launch(t *testing.T, path, ready string, args ...string) string {
 	return address
 }
 
-// write makes a file and returns its name.
-func write(t *testing.T, name, content string) string {
+// writeFile makes a file and returns its name.
+func writeFile(t *testing.T, name, content string) string {
 	t.Helper()
 	name = filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
@@ -87,8 +87,8 @@ func newObserved(t *testing.T) *observed {
 	return o
 }
 
-// counted is a proxy before a server that counts the requests which were accepted.
-func counted(t *testing.T, target string) (address string, accepted *atomic.Int64) {
+// countingProxy is a proxy before a server that counts the requests which were accepted.
+func countingProxy(t *testing.T, target string) (address string, accepted *atomic.Int64) {
 	t.Helper()
 	accepted = &atomic.Int64{}
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -141,15 +141,15 @@ groups:
 
 // runPrometheus runs a Prometheus that repeats every alert each second.
 func runPrometheus(t *testing.T, path, target, alertmanager, prefix string) {
-	rules := write(t, "rules.yml", prometheusRules)
+	rules := writeFile(t, "rules.yml", prometheusRules)
 	config := strings.NewReplacer("RULES", rules, "TARGET", strings.TrimPrefix(target, "http://"),
 		"ALERTMANAGER", alertmanager, "PREFIX", prefix).Replace(prometheusConfig)
-	launch(t, path, "/-/ready", "--config.file="+write(t, "prometheus.yml", config), "--storage.tsdb.path="+t.TempDir(),
+	launch(t, path, "/-/ready", "--config.file="+writeFile(t, "prometheus.yml", config), "--storage.tsdb.path="+t.TempDir(),
 		"--web.listen-address=ADDRESS", "--rules.alert.resend-delay=1s", "--log.level=warn")
 }
 
-// more waits until a counter has grown by n.
-func more(t *testing.T, what string, counter *atomic.Int64, n int64) {
+// growsBy waits until a counter has grown by n.
+func growsBy(t *testing.T, what string, counter *atomic.Int64, n int64) {
 	t.Helper()
 	from := counter.Load()
 	until(t, what, func() bool { return counter.Load() >= from+n })
@@ -160,10 +160,10 @@ func downAndUp(t *testing.T, w *world, o *observed, r *receiver, repeats *atomic
 	t.Helper()
 	o.down.Store(true)
 	until(t, "the start arrives", func() bool { return len(r.all()) > 0 })
-	more(t, "Prometheus repeats the alert", repeats, 3)
+	growsBy(t, "Prometheus repeats the alert", repeats, 3)
 	o.down.Store(false)
 	until(t, "the end arrives", func() bool { return len(r.all()) > 1 })
-	more(t, "Prometheus repeats the end", repeats, 3)
+	growsBy(t, "Prometheus repeats the end", repeats, 3)
 	if got := r.events(); !slices.Equal(got, startAndEnd) {
 		t.Errorf("the receiver got %v", got)
 	}
@@ -182,7 +182,7 @@ func TestPrometheusItselfSendsAlerts(t *testing.T) {
 	w := newWorld(t, "", nil)
 	r := newReported(w, t, notify.PrometheusAlert, nil)
 	o := newObserved(t)
-	address, accepted := counted(t, w.api.URL)
+	address, accepted := countingProxy(t, w.api.URL)
 	runPrometheus(t, path, o.URL, address, "/client/v4/accounts/"+acme+"/alerting/v3/alertmanager")
 	downAndUp(t, w, o, r, accepted)
 }
@@ -204,16 +204,16 @@ func TestAlertmanagerItselfSendsAlerts(t *testing.T) {
 	w := newWorld(t, "", nil)
 	r := newReported(w, t, notify.PrometheusAlert, nil)
 	o := newObserved(t)
-	address, accepted := counted(t, w.api.URL)
+	address, accepted := countingProxy(t, w.api.URL)
 	hook := url.URL{Scheme: "http", Host: address, Path: "/client/v4/accounts/" + acme + "/alerting/v3" + alertmanagerPath}
 	config := strings.ReplaceAll(alertmanagerConfig, "URL", hook.String())
-	listen := launch(t, manager, "/-/ready", "--config.file="+write(t, "alertmanager.yml", config),
+	listen := launch(t, manager, "/-/ready", "--config.file="+writeFile(t, "alertmanager.yml", config),
 		"--storage.path="+t.TempDir(), "--web.listen-address=ADDRESS", "--cluster.listen-address=", "--log.level=warn")
 	runPrometheus(t, path, o.URL, listen, "/")
 
 	o.down.Store(true)
 	until(t, "the start arrives", func() bool { return len(r.all()) > 0 })
-	more(t, "Alertmanager repeats the alert", accepted, 2)
+	growsBy(t, "Alertmanager repeats the alert", accepted, 2)
 	o.down.Store(false)
 	until(t, "the end arrives", func() bool { return len(r.all()) > 1 })
 	if got := r.events(); !slices.Equal(got, startAndEnd) {

@@ -19,16 +19,27 @@ import (
 
 var reportedColumns = []string{"account_id", "fingerprint", "alert_id", "until_at"}
 
+// row is an alert that fires in the order of reportedColumns.
+func (r *relayed) row(accountID string) []any {
+	return []any{
+		accountID,
+		r.fingerprint,
+		r.alertID,
+		r.until(),
+	}
+}
+
 // firingReports returns which of the alerts are firing: fingerprint to the id of the
 // stored alert, and how many alerts of the account are.
-func (n *Feature) firingReports(ctx context.Context, accountID string, list []*relayed) (map[string]string, int, error) {
-	firing := map[string]string{}
-	total := 0
+func (n *Feature) firingReports(
+	ctx context.Context, accountID string, list []*relayed,
+) (firing map[string]string, total int, err error) {
+	firing = map[string]string{}
 	rows := make([][]any, 0, len(list))
 	for _, r := range list {
 		rows = append(rows, []any{r.fingerprint})
 	}
-	err := n.DB.View(ctx, func(tx *db.Tx) error {
+	err = n.DB.View(ctx, func(tx *db.Tx) error {
 		err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM reported WHERE account_id = $1`, accountID).Scan(&total)
 		if err != nil {
 			return err
@@ -86,7 +97,7 @@ func (n *Feature) writeReports(ctx context.Context, accountID string, list []*re
 		case r.ended:
 			ended = append(ended, []any{accountID, r.fingerprint, r.alertID})
 		default:
-			firing = append(firing, []any{accountID, r.fingerprint, r.alertID, r.until()})
+			firing = append(firing, r.row(accountID))
 		}
 	}
 	if len(firing)+len(ended) == 0 {
@@ -213,7 +224,7 @@ func (n *Feature) prepareReports(
 	now := n.Now()
 	for i, r := range list {
 		if len(faults[i]) > 0 {
-			r.prepared = refused(from, faults[i])
+			r.prepared = refusedAlert(from, faults[i])
 			continue
 		}
 		known := firing[r.fingerprint]
@@ -232,7 +243,7 @@ func (n *Feature) prepareReports(
 				return err
 			}
 		case total >= maxReported:
-			r.prepared = refused(from, errs.List{errs.New(errs.CodeLimit,
+			r.prepared = refusedAlert(from, errs.List{errs.New(errs.CodeLimit,
 				"an account has at most %d alerts that fire in other systems", maxReported)})
 		default:
 			r.alertID = id.At(now)
@@ -252,8 +263,8 @@ func (n *Feature) prepareReports(
 	return nil
 }
 
-// refused is an alert that was not read.
-func refused(from sender, faults errs.List) *prepared {
+// refusedAlert is an alert that was not read.
+func refusedAlert(from sender, faults errs.List) *prepared {
 	p := &prepared{status: ingest.Rejected, by: from.By, faults: faults}
 	p.alert.Account = from.Account
 	return p

@@ -21,15 +21,15 @@ const (
 	grafanaPath      = "/grafana/webhook"
 )
 
-// clock is a clock that a test moves.
-type clock struct{ ahead atomic.Int64 }
+// movedClock is a clock that a test moves.
+type movedClock struct{ ahead atomic.Int64 }
 
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *movedClock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
-func (c *clock) move(d time.Duration) { c.ahead.Add(int64(d)) }
+func (c *movedClock) move(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // latency is an alert of Prometheus.
-func latency(more map[string]any) []map[string]any {
+func latency(changed map[string]any) []map[string]any {
 	alert := map[string]any{
 		"labels": map[string]string{
 			"alertname": "HighLatency", "severity": "page", "job": "checkout", "instance": "https://www.shop.example/pay",
@@ -39,7 +39,7 @@ func latency(more map[string]any) []map[string]any {
 		"endsAt":       time.Now().Add(4 * time.Minute).UTC().Format(time.RFC3339Nano),
 		"generatorURL": "http://prometheus.example/graph?g0.expr=latency",
 	}
-	maps.Copy(alert, more)
+	maps.Copy(alert, changed)
 	return []map[string]any{alert}
 }
 
@@ -97,7 +97,7 @@ func TestAnAlertThatPrometheusRepeatsIsOneAlert(t *testing.T) {
 }
 
 func TestAnAlertThatIsNotRepeatedEnds(t *testing.T) {
-	var c clock
+	var c movedClock
 	everywhereWith(t, func(cfg *notify.Config) { cfg.Now = c.now }, func(t *testing.T, w *world) {
 		ends := func() map[string]any {
 			return map[string]any{"endsAt": c.now().Add(4 * time.Minute).UTC().Format(time.RFC3339)}
@@ -193,17 +193,22 @@ func TestAFaultOfAnAlertOfAnotherSystemNamesItsField(t *testing.T) {
 // alertmanagerBody is what Alertmanager 0.25 sends.
 const alertmanagerBody = `{"receiver":"belfry","status":"STATUS","alerts":[{"status":"STATUS","labels":{"alertname":"DiskFull",
 "instance":"www.shop.example:9100","severity":"warning"},"annotations":{"description":"The disk is full at 15:00"},
-"startsAt":"2026-11-28T10:00:00Z","endsAt":"END","generatorURL":"http://prometheus:9090/graph","fingerprint":"8b2f0d4c7e1a9b63"}],
-"groupLabels":{"alertname":"DiskFull"},"commonLabels":{},"commonAnnotations":{},"externalURL":"http://alertmanager:9093",
+"startsAt":"2026-11-28T10:00:00Z","endsAt":"END","generatorURL":"http://prometheus:9090/graph",
+"fingerprint":"8b2f0d4c7e1a9b63"}],
+"groupLabels":{"alertname":"DiskFull"},"commonLabels":{},"commonAnnotations":{},
+"externalURL":"http://alertmanager:9093",
 "version":"4","groupKey":"{}:{alertname=\"DiskFull\"}","truncatedAlerts":0}`
 
 // grafanaBody is what Grafana 11 sends.
 const grafanaBody = `{"receiver":"belfry","status":"STATUS","orgId":1,"alerts":[{"status":"STATUS","labels":{"alertname":"DiskFull",
 "grafana_folder":"Storage","instance":"www.shop.example"},"annotations":{"summary":"The disk is full at 15:00"},
-"startsAt":"2026-11-28T10:00:00Z","endsAt":"END","generatorURL":"https://grafana.example/alerting/grafana/abc/view?orgId=1",
-"fingerprint":"c6eadffa33fcdf37","silenceURL":"https://grafana.example/alerting/silence/new","dashboardURL":"","panelURL":"",
+"startsAt":"2026-11-28T10:00:00Z","endsAt":"END",
+"generatorURL":"https://grafana.example/alerting/grafana/abc/view?orgId=1",
+"fingerprint":"c6eadffa33fcdf37","silenceURL":"https://grafana.example/alerting/silence/new",
+"dashboardURL":"","panelURL":"",
 "values":{"A":91.5},"valueString":"[ var='A' value=91.5 ]"}],"groupLabels":{},"commonLabels":{},"commonAnnotations":{},
-"externalURL":"https://grafana.example/","version":"1","groupKey":"{}","truncatedAlerts":0,"title":"[FIRING:1] DiskFull",
+"externalURL":"https://grafana.example/","version":"1","groupKey":"{}","truncatedAlerts":0,
+"title":"[FIRING:1] DiskFull",
 "state":"alerting","message":"**Firing**"}`
 
 func TestWebhooksOfAlertmanagerAndGrafanaStartAndEndAlerts(t *testing.T) {

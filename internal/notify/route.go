@@ -121,7 +121,8 @@ func (s *storing) readHooks(ctx context.Context, p *Policy) error {
 	}
 	return s.tx.Join(ctx, []string{"account_id", "id"}, rows,
 		`SELECT d.id, d.name, d.kind, d.type, d.state, d.state_why FROM input CROSS JOIN destination d
-		WHERE d.id = input.id AND d.account_id = input.account_id AND d.kind <> 'email' AND d.kind <> 'inbox'`, func(row db.Row) error {
+		WHERE d.id = input.id AND d.account_id = input.account_id AND d.kind NOT IN ('email', 'inbox')`,
+		func(row db.Row) error {
 			var t target
 			err := row.Scan(&t.id, &t.name, &t.kind, &t.typ, &t.state, &t.why)
 			s.hooks[t.id] = t

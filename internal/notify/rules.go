@@ -186,7 +186,7 @@ func (m *Mechanisms) note(seen map[string]bool) {
 	for _, e := range m.Email {
 		seen[foldAddress(e.ID)] = true
 	}
-	for _, h := range m.hooks() {
+	for _, h := range slices.Concat(m.hooks(), m.Inbox) {
 		seen[h.ID] = true
 	}
 	for _, one := range m.Inbox {

@@ -216,7 +216,7 @@ func (w *world) serve() *httptest.Server {
 			case "ana":
 				return &web.Principal{
 					Kind:        web.KindUser,
-					ID:          ana,
+					ID:          anaID,
 					Name:        "Ana Lima",
 					AccountID:   acme,
 					Permissions: web.Permissions{"notifications:read"},

@@ -40,9 +40,11 @@ func Profile(name string, leave func(alertType string) bool) (file []byte, ok bo
 		return nil, false
 	}
 	for line := range bytes.Lines(cloudflareFile) {
-		if m := alertTypeLine.FindSubmatch(line); m == nil || !leave(string(m[1])) {
-			file = append(file, line...)
+		m := alertTypeLine.FindSubmatch(line)
+		if len(m) == 2 && leave(string(m[1])) {
+			continue
 		}
+		file = append(file, line...)
 	}
 	return file, true
 }

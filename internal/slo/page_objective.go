@@ -237,14 +237,15 @@ func (d *objectivePage) fastest() string {
 func (d *objectivePage) setMetrics(now time.Time) {
 	s := &d.Status
 	left := ui.Metric{
-		Label:    "Budget left",
-		Icon:     "gauge",
-		Value:    s.Budget.LeftText(),
-		Tone:     s.BudgetTone(),
-		Progress: float64(s.Budget.Bar()),
-		Note:     "nothing was counted yet",
+		Label:  "Budget left",
+		Icon:   "gauge",
+		Value:  s.Budget.LeftText(),
+		Tone:   s.BudgetTone(),
+		NoData: s.Budget.Total == 0,
+		Note:   "nothing was counted yet",
 	}
 	if s.Budget.Total > 0 {
+		left.Progress = float64(s.Budget.Bar())
 		left.Note = fmt.Sprintf("%s failed, %s may", grouped(s.Budget.Bad), grouped(d.mayFail(s.Budget.Total)))
 	}
 	burn := ui.Metric{

@@ -51,7 +51,7 @@ func Start(t testing.TB) *Browser {
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
 	b := &Browser{t: t, ctx: ctx}
-	b.Evaluate(`""`) // Chromium runs from the first command on
+	b.keepFocus() // Chromium runs from the first command on
 	return b
 }
 
@@ -106,15 +106,15 @@ func (b *Browser) Show(url, theme string, width int64) {
 // drawn waits for fonts, charts, icons, parts that are asked for, two frames, and transitions.
 const drawn = `(async () => {
 	await document.fonts.ready;
-	// A part that asks for itself shortly after the load.
-	if (document.querySelector('[hx-trigger^="load delay"]')) await new Promise((r) => setTimeout(r, 300));
-	for (let i = 0; i < 100; i++) {
+	// Parts that ask for themselves shortly after the load have no such trigger once they were answered.
+	for (let i = 0; i < 250; i++) {
 		const waits = (chart) => chart.querySelector("script") && !chart.querySelector("canvas");
 		const blank = (icon) => icon.checkVisibility() && icon.getBBox().width === 0;
-		const waiting = [...document.querySelectorAll("[data-chart]")].some(waits) ||
+		const waiting = document.querySelector('[hx-trigger^="load delay"]') ||
+			[...document.querySelectorAll("[data-chart]")].some(waits) ||
 			[...document.querySelectorAll("svg.icon > use")].some(blank) || document.querySelector(".htmx-request");
 		if (!waiting && document.readyState === "complete") break;
-		await new Promise((r) => setTimeout(r, 50));
+		await new Promise((r) => setTimeout(r, 20));
 	}
 	await new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)));
 	const ends = (a) => a.effect?.getComputedTiming().endTime < Infinity;
@@ -175,7 +175,7 @@ func (b *Browser) Violations() string {
 	}
 	b.Evaluate(b.axe + `;""`)
 	return b.Evaluate(`(async () => {
-		const results = await axe.run({resultTypes: ["violations"], rules: {"target-size": {enabled: true}}});
+		const results = await axe.run({resultTypes: ["violations"], preload: false, rules: {"target-size": {enabled: true}}});
 		const node = (n) => "    " + n.html.slice(0, 200) + "\n      " + (n.failureSummary || "").replaceAll("\n", " ");
 		const finding = (v) => v.id + ": " + v.help + "\n" + v.nodes.slice(0, 4).map(node).join("\n");
 		return results.violations.map(finding).join("\n");
@@ -240,6 +240,7 @@ func (b *Browser) Look(name, theme string, width int64) {
 // namedKeys are the keys that are not text, by their names in the DOM.
 var namedKeys = map[string]string{
 	"Enter": kb.Enter, "Escape": kb.Escape, "ArrowDown": kb.ArrowDown, "ArrowUp": kb.ArrowUp, "Tab": kb.Tab,
+	"ArrowLeft": kb.ArrowLeft, "ArrowRight": kb.ArrowRight,
 }
 
 // Press presses keys as the keyboard does: a name such as Enter, "Control+k", or text.

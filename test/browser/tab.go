@@ -23,7 +23,19 @@ func (b *Browser) Tab(t testing.TB) *Browser {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	return &Browser{t: t, ctx: ctx, axe: b.axe}
+	tab := &Browser{t: t, ctx: ctx, axe: b.axe}
+	tab.keepFocus()
+	return tab
+}
+
+// keepFocus makes the page behave as if its window had the focus, also while another one has it.
+func (b *Browser) keepFocus() {
+	b.t.Helper()
+	b.do("keep the focus", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, emulation.SetFocusEmulationEnabled,
+			emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return err
+	})
 }
 
 func (b *Browser) do(what string, call func(ctx context.Context, page *chromedp.Target) error) {
@@ -42,16 +54,22 @@ const stopped = `(() => {
 	};
 })()`
 
+// Before runs a script before those of all later pages.
+func (b *Browser) Before(script string) {
+	b.t.Helper()
+	b.do("add a script", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, page.AddScriptToEvaluateOnNewDocument,
+			page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		return err
+	})
+}
+
 // Stop stops the clock of all later pages, in UTC.
 func (b *Browser) Stop(now time.Time) {
 	b.t.Helper()
-	b.do("stop the clock", func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, page.AddScriptToEvaluateOnNewDocument,
-			page.AddScriptToEvaluateOnNewDocumentParams{Source: fmt.Sprintf(stopped, now.UnixMilli())})
-		if err == nil {
-			_, err = cdp.Call(ctx, tab, emulation.SetTimezoneOverride,
-				emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
-		}
+	b.Before(fmt.Sprintf(stopped, now.UnixMilli()))
+	b.do("set the time zone", func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
 		return err
 	})
 }

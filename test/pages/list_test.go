@@ -52,6 +52,7 @@ var unlinked = map[string]string{
 
 	"/accounts/{account_id}/views/{view_id}/delete":                   "is opened by a button in the menu of views",
 	"/accounts/{account_id}/alerts/{alert_id}/notes/{note_id}/delete": "is opened from a note of a member",
+	"/accounts/{account_id}/notifications/silences/{silence_id}/end":  "is opened from a silence that has not ended",
 }
 
 // views are the parameters that choose what a page shows, as another page would. Others filter or sort a list.

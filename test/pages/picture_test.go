@@ -31,10 +31,12 @@ type blocks struct {
 
 // blocksOf reduces a picture.
 func blocksOf(picture image.Image) blocks {
-	bounds := picture.Bounds()
-	full := image.NewNRGBA(image.Rect(0, 0, bounds.Dx(), min(bounds.Dy(), tallest)))
-	draw.Draw(full, full.Bounds(), picture, bounds.Min, draw.Src)
-	b := blocks{width: full.Bounds().Dx() / block, height: full.Bounds().Dy() / block}
+	full, ok := picture.(*image.RGBA) // as the decoder makes it
+	if !ok {
+		full = image.NewRGBA(image.Rect(0, 0, picture.Bounds().Dx(), picture.Bounds().Dy()))
+		draw.Draw(full, full.Bounds(), picture, picture.Bounds().Min, draw.Src)
+	}
+	b := blocks{width: full.Bounds().Dx() / block, height: min(full.Bounds().Dy(), tallest) / block}
 	b.mean = make([]uint8, b.width*b.height)
 	for n := range b.mean {
 		b.mean[n] = grey(full, n%b.width*block, n/b.width*block)
@@ -43,7 +45,7 @@ func blocksOf(picture image.Image) blocks {
 }
 
 // grey is the mean brightness of a block.
-func grey(picture *image.NRGBA, left, top int) uint8 {
+func grey(picture *image.RGBA, left, top int) uint8 {
 	sum := 0
 	for y := top; y < top+block; y++ {
 		row := picture.Pix[picture.PixOffset(left, y):]

@@ -21,7 +21,7 @@ func TestTheTolerance(t *testing.T) {
 		w.open(p, s)
 		w.b.Evaluate(masked)
 		w.b.Evaluate(`(() => { ` + change + `; return ""; })()`)
-		decoded, err := png.Decode(bytes.NewReader(w.b.Picture()))
+		decoded, err := png.Decode(bytes.NewReader(w.b.Pictures(s.theme)[0]))
 		if err != nil {
 			t.Fatal(err)
 		}

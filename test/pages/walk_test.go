@@ -20,7 +20,6 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the baselines of the pictures")
-	focus  = flag.Bool("focus", false, "walk with the Tab key over every page")
 	only   = flag.String("only", "", "names of pages, with commas between; the others are left out")
 )
 
@@ -33,12 +32,28 @@ type state struct {
 	theme string
 }
 
-// states are the widths and themes. The theme changes on the page that is shown.
-var states = []state{{1400, "light"}, {1400, "dark"}, {800, "dark"}, {800, "light"}, {390, "light"}, {390, "dark"}}
+// sizes are the widths in which each page is shown, with the themes of its pictures. The page is loaded at the widest
+// and at the narrowest, whose scripts, navigation and hidden parts differ. Axe runs there, once in each theme: the
+// width decides the layout, and the theme the colours.
+var sizes = []struct {
+	width  int64
+	themes [2]string
+	loads  bool
+}{
+	{1400, [2]string{"light", "dark"}, true},
+	{800, [2]string{"dark", "light"}, false},
+	{390, [2]string{"dark", "light"}, true},
+}
 
-// loadsFor reports whether the page is loaded for state n. Axe runs then: in each width, since it decides the layout
-// and what is hidden, and in each theme, since it decides the colours.
-func loadsFor(n int) bool { return n == 0 || states[n-1].width != states[n].width }
+// states are the pictures of a page, in the order of its sheet.
+var states = func() (list []state) {
+	for _, size := range sizes {
+		for _, theme := range size.themes {
+			list = append(list, state{size.width, theme})
+		}
+	}
+	return list
+}()
 
 // walker is one tab that shows pages.
 type walker struct {
@@ -79,17 +94,20 @@ func (w *walker) show(p shown, s state) {
 	w.b.Show(w.i.url+p.path, s.theme, s.width)
 }
 
-func TestEveryPage(t *testing.T) {
-	b := browser.Start(t)
-	if err := os.MkdirAll(output, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	i := install(t)
+// chosen lists the pages, or the ones that -only names.
+func (i *installation) chosen() []shown {
+	i.t.Helper()
 	list := i.pages()
 	if *only != "" {
 		named := strings.Split(*only, ",")
 		list = slices.DeleteFunc(list, func(p shown) bool { return !slices.Contains(named, p.name) })
 	}
+	return list
+}
+
+// inTabs visits the pages in two tabs at the same time.
+func inTabs(t *testing.T, b *browser.Browser, i *installation, list []shown, visit func(w *walker, p shown)) {
+	t.Helper()
 	queue := make(chan shown, len(list))
 	for _, p := range list {
 		queue <- p
@@ -101,11 +119,21 @@ func TestEveryPage(t *testing.T) {
 				t.Parallel()
 				w := newWalker(t, b, i)
 				for p := range queue {
-					w.look(p)
+					visit(w, p)
 				}
 			})
 		}
 	})
+}
+
+func TestEveryPage(t *testing.T) {
+	b := browser.Start(t)
+	if err := os.MkdirAll(output, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	i := install(t)
+	list := i.chosen()
+	inTabs(t, b, i, list, (*walker).look)
 	for line := range strings.Lines(i.log.String()) {
 		if strings.Contains(line, "ERROR") {
 			t.Errorf("the server logged %s", line)
@@ -123,41 +151,31 @@ func (w *walker) look(p shown) {
 	if err != nil && !*update {
 		w.t.Errorf("%s: %v (accept the page as it is: scripts/pages.sh -update)", p.name, err)
 	}
-	var pictures []blocks
-	for n, s := range states {
-		at := fmt.Sprintf("%s (%s), %d px, %s", p.name, p.path, s.width, s.theme)
-		if !loadsFor(n) {
-			w.b.Theme(s.theme)
+	var taken []blocks
+	for _, size := range sizes {
+		at := fmt.Sprintf("%s (%s), %d px", p.name, p.path, size.width)
+		if size.loads {
+			w.open(p, state{size.width, size.themes[0]})
 		} else {
-			w.open(p, s)
-			if found := w.b.Violations(); found != "" {
-				w.t.Errorf("%s: axe: %s", at, found)
-			}
+			w.b.Resize(size.width)
 		}
 		if over := w.b.Overflow(); over != "" {
 			w.t.Errorf("%s: wider than its place: %s", at, over)
 		}
 		w.b.Evaluate(masked)
-		full := w.b.Picture()
-		file := filepath.Join(output, fmt.Sprintf("%s-%d-%s", p.name, s.width, s.theme))
-		if err := os.WriteFile(file+".png", full, 0o600); err != nil {
-			w.t.Fatal(err)
-		}
-		picture, err := png.Decode(bytes.NewReader(full))
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		pictures = append(pictures, blocksOf(picture))
-		_ = os.Remove(file + ".difference.png")
-		if recorded != nil && !*update {
-			different, why := pictures[n].compare(recorded[n])
-			if why == "" {
-				continue
+		for n, picture := range w.b.Pictures(size.themes[:]...) {
+			s := state{size.width, size.themes[n]}
+			var before *blocks
+			if recorded != nil && !*update {
+				before = &recorded[len(taken)]
 			}
-			if err := mark(file+".difference.png", picture, different); err != nil {
-				w.t.Fatal(err)
-			}
-			w.t.Logf("%s: the picture is another: %s; see build/pages/%s", at, why, filepath.Base(file)+".difference.png")
+			taken = append(taken, w.keep(p, s, picture, before))
+		}
+		if !size.loads {
+			continue
+		}
+		if found := w.b.Violations(); found != "" {
+			w.t.Errorf("%s, %s: axe: %s", at, size.themes[1], found)
 		}
 	}
 	if refused := w.b.Refusals(); refused != "" {
@@ -167,10 +185,38 @@ func (w *walker) look(p shown) {
 		w.t.Errorf("%s (%s): %s", p.name, p.path, faults)
 	}
 	if *update {
-		if err := writeSheet(sheetOf(p), pictures); err != nil {
+		if err := writeSheet(sheetOf(p), taken); err != nil {
 			w.t.Fatal(err)
 		}
 	}
+}
+
+// keep writes a picture of a page into the output, and compares it with the recorded one; nil = there is none.
+func (w *walker) keep(p shown, s state, taken []byte, recorded *blocks) blocks {
+	w.t.Helper()
+	file := filepath.Join(output, fmt.Sprintf("%s-%d-%s", p.name, s.width, s.theme))
+	if err := os.WriteFile(file+".png", taken, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(taken))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	now := blocksOf(picture)
+	_ = os.Remove(file + ".difference.png")
+	if recorded == nil {
+		return now
+	}
+	different, why := now.compare(*recorded)
+	if why == "" {
+		return now
+	}
+	if err := mark(file+".difference.png", picture, different); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Errorf("%s (%s), %d px, %s: the picture is another: %s; see build/pages/%s.difference.png",
+		p.name, p.path, s.width, s.theme, why, filepath.Base(file))
+	return now
 }
 
 // sheetOf is the file of a page's baselines.
@@ -205,22 +251,3 @@ func stale(t *testing.T, list []shown) {
 		}
 	}
 }
-
-// masked replaces what is random by text of the same length: ids, hashes, keys, ports. Times and all else are fixed.
-const masked = `(() => {
-	const random = /\b(?=[a-f]*\d)[0-9a-f]{8,}\b|(?=[A-Za-z+\/_]*\d)[A-Za-z0-9+\/_]{24,}={0,2}|127\.0\.0\.1:\d+/g;
-	const even = (text) => text.replaceAll(random, (found) => "0".repeat(found.length));
-	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-	for (let node = texts.nextNode(); node; node = texts.nextNode()) {
-		if (node.parentElement.closest("script, style")) continue;
-		const text = even(node.data);
-		if (text !== node.data) node.data = text;
-	}
-	for (const field of document.querySelectorAll("input, textarea")) {
-		if (field.type !== "password" && even(field.value) !== field.value) field.value = even(field.value);
-		if (field.placeholder) field.placeholder = even(field.placeholder);
-	}
-	// The window is as high as the page in a picture: what loads more at its end must not.
-	for (const end of document.querySelectorAll('[hx-trigger="revealed"]')) end.replaceWith(end.cloneNode(true));
-	return "";
-})()`

@@ -31,7 +31,8 @@ type asset struct {
 
 // loadAssets reads the embedded files and extra. All stylesheets become one
 // file, belfry.css, in the order of their names: the layers are declared in
-// the first, so uPlot's may stand last and still yield.
+// the first, so uPlot's may be the last and still yield. Modules are bundled
+// (bundle.go), and htmx and its extension are one file.
 func (u *UI) loadAssets(extra map[string]fs.FS) error {
 	files := map[string][]byte{}
 	var css []string
@@ -73,6 +74,13 @@ func (u *UI) loadAssets(extra map[string]fs.FS) error {
 	}
 	fmt.Fprintf(&sheet, "@layer vendor {\n%s\n}\n", files["third_party/uplot.css"])
 	files["belfry.css"] = sheet.Bytes()
+	delete(files, "third_party/uplot.css")
+	files["htmx.js"] = bytes.Join([][]byte{files["third_party/htmx.js"], files["third_party/htmx-sse.js"]}, []byte(";\n"))
+	delete(files, "third_party/htmx.js")
+	delete(files, "third_party/htmx-sse.js")
+	if err := bundleModules(files); err != nil {
+		return err
+	}
 	return u.packAssets(files)
 }
 
@@ -150,8 +158,8 @@ func (u *UI) Asset(name string) (string, error) {
 }
 
 // Assets serves GET and HEAD /assets/HASH/NAME. The hash covers every asset,
-// so modules and stylesheets may name each other relatively and an answer may
-// be kept for ever. A page of another version (a rolling deploy) still gets
+// so scripts and stylesheets may name other assets relatively and an answer may
+// be cached for ever. A page of another version (a rolling deploy) still gets
 // the file, but not to keep.
 func (u *UI) Assets() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

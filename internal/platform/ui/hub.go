@@ -99,6 +99,7 @@ type Metric struct {
 	Icon, Href               string
 	Tone                     Tone
 	Progress                 float64 // 0 to 100; 0 = no bar
+	NoData                   bool    // nothing was measured yet: an empty track in place of the bar
 	Spark                    []float64
 	Parts                    *Parts
 	Columns                  *Columns

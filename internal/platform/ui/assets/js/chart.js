@@ -116,8 +116,9 @@ function draw(uPlot, state) {
 const values = (data) => [data.x, ...data.series.map((s) => s.y)];
 const lines = (data) => JSON.stringify([data.unit, data.small, data.log, data.audit, Boolean(data.marks?.length), data.levels, data.series.map(({ y, ...how }) => how)]);
 
-// renew draws a chart again, with its zoom: for another theme or zone.
+// renew draws a chart again, with its zoom and the focus in its flags: for another theme or zone.
 function renew(uPlot, state) {
+  state.focus = [...state.plot.querySelectorAll(".chart-flags .flag")].indexOf(document.activeElement);
   state.chart.destroy();
   state.chart = draw(uPlot, state);
   show(state);

@@ -1,7 +1,7 @@
 // What a chart shows beside its lines: limits with their names in the gutter at
-// the right, numbered flags for changes in a band above, and a sign where a line
-// leaves the axis.
-import { clock, shortDay } from "./time.js";
+// the right, numbered flags for changes in a band above (chartflags.js), and a
+// sign where a line leaves the axis.
+import { flags, place, tooltip, worst } from "./chartflags.js";
 
 export const band = 20; // height of the flags, in CSS pixels
 const font = "500 11px Inter, system-ui, sans-serif";
@@ -104,68 +104,16 @@ function cuts(u, data, c, scale) {
   }
 }
 
-// flags are groups of marks that stand closer than a flag is wide.
-function flags(u, data) {
-  const { min, max } = u.scales.x;
-  const groups = [];
-  const marks = (data.marks ?? []).map((mark, i) => ({ ...mark, n: i + 1 })).filter((m) => m.at >= min && m.at <= max).sort((a, b) => a.at - b.at);
-  for (const mark of marks) {
-    const at = u.valToPos(mark.at, "x");
-    const last = groups.at(-1);
-    if (last && at - last.at < 24) last.marks.push(mark);
-    else groups.push({ at, marks: [mark] });
-  }
-  return groups;
-}
-
-const worst = (marks) => ["bad", "warn", "info", "good"].find((tone) => marks.some((m) => m.tone === tone)) ?? "";
-const numbers = (marks) => (marks.length === 1 ? `${marks[0].n}` : `${Math.min(...marks.map((m) => m.n))}–${Math.max(...marks.map((m) => m.n))}`);
-
-// place puts the flags above the plot. They are for the pointer; the list below the
-// chart has the same for the keyboard and for screen readers.
-function place(u, data, tip) {
-  let row = u.root.querySelector(".chart-flags");
-  row ??= u.root.querySelector(".u-wrap").appendChild(Object.assign(document.createElement("div"), { className: "chart-flags" }));
-  row.setAttribute("aria-hidden", "true");
-  row.style.left = `${u.over.offsetLeft}px`;
-  row.style.width = `${u.over.offsetWidth}px`;
-  row.replaceChildren(...flags(u, data).map(({ at, marks }) => {
-    const flag = document.createElement(marks.length === 1 && marks[0].href ? "a" : "span");
-    flag.className = `flag ${worst(marks)}`;
-    flag.textContent = numbers(marks);
-    flag.style.left = `${at}px`;
-    if (flag.href !== undefined) { flag.href = marks[0].href; flag.tabIndex = -1; }
-    flag.addEventListener("pointerenter", () => tip.show(row.offsetLeft + at, marks));
-    flag.addEventListener("pointerleave", () => tip.hide());
-    return flag;
-  }));
-}
-
-// tooltip shows the marks of a flag.
-function tooltip(u) {
-  const box = Object.assign(document.createElement("div"), { className: "chart-tip", hidden: true });
-  u.root.append(box);
-  return {
-    show(at, marks) {
-      box.replaceChildren(...marks.map((m) => {
-        const p = document.createElement("p");
-        const when = new Date(m.at * 1000);
-        p.append(Object.assign(document.createElement("b"), { textContent: m.n }), ` ${m.label} `,
-          Object.assign(document.createElement("span"), { className: "muted", textContent: `${shortDay(when)}, ${clock(when)}` }));
-        return p;
-      }));
-      box.hidden = false;
-      box.style.left = `${Math.max(0, Math.min(at - box.offsetWidth / 2, u.root.offsetWidth - box.offsetWidth))}px`;
-    },
-    hide() { box.hidden = true; },
-  };
-}
-
 export function marks(state, c) {
   let tip;
   return {
     hooks: {
-      ready: [(u) => { tip = tooltip(u); place(u, state.data, tip); }],
+      ready: [(u) => {
+        tip = tooltip(u);
+        place(u, state.data, tip);
+        if (state.focus >= 0) u.root.querySelectorAll(".chart-flags .flag")[state.focus]?.focus({ preventScroll: true });
+        state.focus = -1;
+      }],
       draw: [(u) => {
         const { ctx, bbox } = u;
         const scale = devicePixelRatio;

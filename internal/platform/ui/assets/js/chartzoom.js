@@ -1,5 +1,5 @@
 // The part of the time that all charts of a page show. Dragging over one sets it,
-// a double click or the button shows the whole time again. The URL keeps it as
+// a double click, Escape or the button shows the whole time again. The URL keeps it as
 // from and to, in Unix seconds, so that a link shows the same.
 const open = new Set(); // states of the charts that are drawn
 let zoom = fromURL();
@@ -51,12 +51,15 @@ function tools(state) {
   const { plot, data } = state;
   let bar = plot.querySelector(":scope > .chart-tools");
   if (!meets(data)) {
+    const focused = bar?.contains(document.activeElement);
     bar?.remove();
+    if (focused) plot.closest("[data-chart]").querySelector("summary")?.focus({ preventScroll: true });
     return;
   }
   if (!bar) {
     bar = Object.assign(document.createElement("div"), { className: "chart-tools" });
     const all = Object.assign(document.createElement("button"), { type: "button", className: "button small", textContent: "Whole time" });
+    all.dataset.close = ""; // Escape presses it (keys.js)
     all.addEventListener("click", () => setZoom(null));
     bar.append(all);
     if (data.audit) bar.prepend(Object.assign(document.createElement("a"), { className: "button small", textContent: "Audit log of this time" }));
