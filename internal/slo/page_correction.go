@@ -136,10 +136,10 @@ func (d *correctionView) setHub(v *page.Visit, path string, applies []ui.Link) {
 
 // effectText sums up what a correction gives back, for the questions before an act.
 func (c *Correction) effectText() string {
-	failed, share := leftOut(c.GivesBack)
+	failed, part := leftOut(c.GivesBack)
 	text := "It leaves out " + failed
-	if share != "" {
-		text += ", " + share
+	if part != "" {
+		text += ", " + part
 	}
 	if n := len(c.GivesBack); n > 1 {
 		text += ", and changes " + strconv.Itoa(n) + " objectives"

@@ -142,23 +142,23 @@ func (p *pages) appliesLinks(
 
 // leftOut sums up what a correction leaves out of the objective with the most failures, as a text and as a share of
 // its budget.
-func leftOut(list []GivesBack) (failed, share string) {
+func leftOut(list []GivesBack) (failed, part string) {
 	var most GivesBack
-	budget := 0.0
+	largest := 0.0
 	for _, g := range list {
 		if g.Bad >= most.Bad {
 			most = g
 		}
-		budget = max(budget, g.Budget)
+		largest = max(largest, g.Budget)
 	}
 	if most.Total == 0 {
 		return "nothing yet", ""
 	}
 	failed = countText(most.Bad, "failure", "failures") + " of " + countText(most.Total, "request", "requests")
-	if budget >= 0.001 {
-		share = shareOfBudget(budget) + " of a budget"
+	if largest >= 0.001 {
+		part = shareOfBudget(largest) + " of a budget"
 	}
-	return failed, share
+	return failed, part
 }
 
 func (p *pages) showCorrections(v *page.Visit) error {
@@ -279,7 +279,7 @@ func (p *pages) setCorrections(v *page.Visit, d *objectivePage) error {
 }
 
 // leftOutBy is what a correction left out of the objective when it was requested or approved.
-func (d *objectivePage) leftOutBy(c *Correction) (failed, share string) {
+func (d *objectivePage) leftOutBy(c *Correction) (failed, part string) {
 	for _, g := range c.GivesBack {
 		if g.ObjectiveID == d.ID {
 			return leftOut([]GivesBack{g})

@@ -14,8 +14,8 @@ import (
 func (o *Objective) Percent() string { return strconv.FormatFloat(o.Target, 'f', -1, 64) + " %" }
 
 // reachedText is the share of good requests, in percent, never rounded up.
-func reachedText(percent float64) string {
-	return strconv.FormatFloat(math.Floor(percent*1000)/1000, 'f', 3, 64) + " %"
+func reachedText(good float64) string {
+	return strconv.FormatFloat(math.Floor(good*1000)/1000, 'f', 3, 64) + " %"
 }
 
 // WindowText is the period of the budget.

@@ -53,7 +53,7 @@ func (f *Feature) ReportSchedule(ctx context.Context, accountID string) (s Repor
 func (f *Feature) complete(ctx context.Context, accountID string, s *ReportSchedule) {
 	s.Mails = f.cfg.SendMail != nil
 	if s.Enabled {
-		s.NextOn = web.TimeOf(dueAt(after(s.month), f.cfg.TimeZone(ctx, accountID)).UnixMicro())
+		s.NextOn = web.TimeOf(dueAt(monthAfter(s.month), f.cfg.TimeZone(ctx, accountID)).UnixMicro())
 	}
 }
 
@@ -149,8 +149,8 @@ func endedMonth(now time.Time, zone *time.Location) string {
 	return time.Date(now.Year(), now.Month(), 0, 0, 0, 0, 0, zone).Format(monthLayout)
 }
 
-// after is the month that follows another one.
-func after(month string) string {
+// monthAfter is the month that follows another one.
+func monthAfter(month string) string {
 	at, err := time.Parse(monthLayout, month)
 	if err != nil {
 		return ""
