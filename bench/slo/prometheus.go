@@ -58,16 +58,24 @@ func version(ctx context.Context, program string) string {
 	return strings.Replace(line, "prometheus, version", "Prometheus", 1)
 }
 
-func addComparison(t *report.Table, name string, series, ticks int, cpu time.Duration, memory, size int64) {
-	each := cpu / time.Duration(ticks)
+// compared is what one engine used for a number of ticks.
+type compared struct {
+	name          string
+	series, ticks int
+	cpu           time.Duration
+	memory, disk  int64 // bytes
+}
+
+func (c *compared) addTo(t *report.Table) {
+	each := c.cpu / time.Duration(c.ticks)
 	t.Add(
-		name,
-		report.Thousands(series),
-		fmt.Sprint(ticks),
+		c.name,
+		report.Thousands(c.series),
+		fmt.Sprint(c.ticks),
 		report.Milliseconds(each),
-		fmt.Sprintf("%.2f us", float64(each.Nanoseconds())/1000/float64(series)),
-		report.Megabytes(memory),
-		report.Megabytes(size),
+		fmt.Sprintf("%.2f us", float64(each.Nanoseconds())/1000/float64(c.series)),
+		report.Megabytes(c.memory),
+		report.Megabytes(c.disk),
 		process.Load(),
 	)
 }
@@ -121,7 +129,15 @@ func runPrometheus(ctx context.Context, program string, o options, ticks int, t 
 		return err
 	}
 	cpu := process.CPU(server.Process.Pid) - before
-	addComparison(t, "Prometheus", o.targets, ticks, cpu, process.MemoryOf(server.Process.Pid).Resident, treeSize(data))
+	used := compared{
+		name:   "Prometheus",
+		series: o.targets,
+		ticks:  ticks,
+		cpu:    cpu,
+		memory: process.MemoryOf(server.Process.Pid).Resident,
+		disk:   treeSize(data),
+	}
+	used.addTo(t)
 	return nil
 }
 
@@ -175,9 +191,15 @@ func runBelfry(ctx context.Context, o options, ticks int, t *report.Table) (err 
 				return err
 			}
 		}
-		cpu := process.SelfCPU() - before
-		addComparison(t, "Belfry", w.accounts*flowOrigins, ticks, cpu, process.MemoryOf(os.Getpid()).Resident,
-			treeSize(o.dir))
+		used := compared{
+			name:   "Belfry",
+			series: w.accounts * flowOrigins,
+			ticks:  ticks,
+			cpu:    process.SelfCPU() - before,
+			memory: process.MemoryOf(os.Getpid()).Resident,
+			disk:   treeSize(o.dir),
+		}
+		used.addTo(t)
 		return nil
 	})
 }

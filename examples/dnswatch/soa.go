@@ -63,7 +63,7 @@ func askOnce(ctx context.Context, zone, server string, patience time.Duration) (
 		return soa{}, fmt.Errorf("the server cannot be reached: %w", err)
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // its error is that of the read
 	defer stop()
 	if _, err := conn.Write(query); err != nil {
 		return soa{}, fmt.Errorf("the server cannot be reached: %w", err)

@@ -134,7 +134,7 @@ func newInbox(t *testing.T) *inbox {
 			return
 		}
 		body := bodyOf(t, r)
-		id := ""
+		var id string
 		if strings.HasSuffix(r.URL.Path, "/alerts") {
 			var a belfry.Alert
 			if err := json.Unmarshal(body, &a); err != nil {

@@ -65,7 +65,12 @@ type settingsPage struct {
 
 func (p *pages) parseSettings(v *page.Visit) (settingsForm, error) {
 	a, err := p.Account(v.Context(), v.Account)
-	return settingsForm{Name: v.Field("name", 1024), TimeZone: strings.Join(v.Values("time_zone", 64), " "), account: a}, err
+	f := settingsForm{
+		Name:     v.Field("name", 1024),
+		TimeZone: strings.Join(v.Values("time_zone", 64), " "),
+		account:  a,
+	}
+	return f, err
 }
 
 func (p *pages) showSettings(v *page.Visit) error {

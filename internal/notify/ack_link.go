@@ -53,8 +53,8 @@ func (m *Message) ackSecrets() []string {
 	return []string{u.Query().Get("t")}
 }
 
-// linked is a link that was opened.
-type linked struct {
+// LinkedAlert is a link that was opened.
+type LinkedAlert struct {
 	Alert Alert
 	Name  string         // of the alert
 	By    *web.Principal // its recipient
@@ -62,7 +62,7 @@ type linked struct {
 
 // openAckLink checks a link and reads its alert. A link that is expired, or whose recipient is no destination any
 // more, is CodeNotFound.
-func (n *Feature) openAckLink(ctx context.Context, token string) (l linked, err error) {
+func (n *Feature) openAckLink(ctx context.Context, token string) (l LinkedAlert, err error) {
 	invalid := errs.New(errs.CodeNotFound,
 		"this link is not valid any more; open the alert in the dashboard, or use the link of a newer message")
 	var link ackLink
@@ -96,7 +96,14 @@ func (n *Feature) recipient(ctx context.Context, accountID string, d *Destinatio
 		if err != nil || !ok {
 			return nil, err
 		}
-		return &web.Principal{Kind: web.KindUser, ID: d.URL, Name: d.URL, Email: d.URL, AccountID: accountID, Session: true}, nil
+		return &web.Principal{
+			Kind:      web.KindUser,
+			ID:        d.URL,
+			Name:      d.URL,
+			Email:     d.URL,
+			AccountID: accountID,
+			Session:   true,
+		}, nil
 	}
 	title := d.Type
 	if c := n.channelOf(d.Kind, d.Type); c != nil {
@@ -112,7 +119,7 @@ func (n *Feature) recipient(ctx context.Context, accountID string, d *Destinatio
 }
 
 // AckByLink acknowledges the alert of a link for its recipient.
-func (n *Feature) AckByLink(ctx context.Context, token string) (l linked, err error) {
+func (n *Feature) AckByLink(ctx context.Context, token string) (l LinkedAlert, err error) {
 	if l, err = n.openAckLink(ctx, token); err != nil {
 		return l, err
 	}

@@ -66,7 +66,8 @@ func mayWatch(by *web.Principal, accountID string, p *Policy) error {
 	if p.AlertType != TypeAuditEvent || by.Can(accountID, account.AuditRead) {
 		return nil
 	}
-	return errs.At(errs.CodeForbidden, "/alert_type", "a policy on audit events needs the permission %s", account.AuditRead)
+	return errs.At(errs.CodeForbidden, "/alert_type",
+		"a policy on audit events needs the permission %s", account.AuditRead)
 }
 
 // watchAuditLogs reads the logs of all accounts that have a policy on audit events.
@@ -248,7 +249,8 @@ func (n *Feature) auditAlert(
 	if err := n.resolveZone(ctx, p); err != nil {
 		return nil, err
 	}
-	return p, p.encodeWithoutActors()
+	err = p.encodeWithoutActors()
+	return p, err
 }
 
 // encodeWithoutActors writes the alert as it is stored: policies compare its actor, and an erasure would not find it.

@@ -116,7 +116,12 @@ func (n *Feature) channelOf(kind, destinationType string) Channel {
 }
 
 // kindTypes are the types of destinations that every kind has.
-var kindTypes = map[string]string{KindWebhook: TypeGeneric, KindEmail: KindEmail, KindPagerDuty: KindPagerDuty, KindInbox: KindInbox}
+var kindTypes = map[string]string{
+	KindWebhook:   TypeGeneric,
+	KindEmail:     KindEmail,
+	KindPagerDuty: KindPagerDuty,
+	KindInbox:     KindInbox,
+}
 
 // Answer gives a response of one receiver the meaning of another status in the table
 // of delivery.Judge: a receiver may answer 200 to a message that it refuses, or 404

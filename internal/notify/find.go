@@ -42,6 +42,10 @@ func (n *Feature) actions() []feature.Action {
 			Href: base + "/webhooks/new", Permission: account.NotificationsWrite,
 		},
 		{
+			Label: "Connect a PagerDuty service", Words: "create new destination pager on-call", Icon: "siren",
+			Href: base + "/pagerduty/new", Permission: account.NotificationsWrite,
+		},
+		{
 			Label: "See firing alerts", Words: "incidents open burning", Icon: "siren",
 			Href: AlertsPath("{account_id}") + "?state=" + stateFiring, Permission: account.NotificationsRead,
 		},

@@ -144,8 +144,9 @@ func runPrometheus(t *testing.T, path, target, alertmanager, prefix string) {
 	rules := writeFile(t, "rules.yml", prometheusRules)
 	config := strings.NewReplacer("RULES", rules, "TARGET", strings.TrimPrefix(target, "http://"),
 		"ALERTMANAGER", alertmanager, "PREFIX", prefix).Replace(prometheusConfig)
-	launch(t, path, "/-/ready", "--config.file="+writeFile(t, "prometheus.yml", config), "--storage.tsdb.path="+t.TempDir(),
-		"--web.listen-address=ADDRESS", "--rules.alert.resend-delay=1s", "--log.level=warn")
+	launch(t, path, "/-/ready", "--config.file="+writeFile(t, "prometheus.yml", config),
+		"--storage.tsdb.path="+t.TempDir(), "--web.listen-address=ADDRESS",
+		"--rules.alert.resend-delay=1s", "--log.level=warn")
 }
 
 // growsBy waits until a counter has grown by n.

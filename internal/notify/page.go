@@ -19,29 +19,30 @@ type pages struct {
 
 // flashes are shown once on the page after a form.
 var flashes = page.Flashes{
-	"acked":            "Alert acknowledged.",
-	"unacked":          "Acknowledgement withdrawn.",
-	"acked-all":        "Alerts acknowledged.",
-	"unacked-all":      "Acknowledgements withdrawn.",
-	"note-created":     "Note added.",
-	"note-deleted":     "Note deleted.",
-	"replayed":         "Messages are being sent again, with new ids.",
-	"policy-created":   "Policy created. It applies to the next alert of this type.",
-	"policy-changed":   "Policy saved.",
-	"policies-changed": "Policies changed.",
-	"policies-deleted": "Policies deleted. Their past decisions stay with the alerts.",
-	"nothing-chosen":   "Nothing was selected.",
-	"inbox-changed":    "Inbox changed.",
-	"inbox-read":       "All entries are read.",
-	"policy-deleted":   "Policy deleted. Its past decisions stay with the alerts.",
-	"silence-created":  "Alerts are silenced. They stay visible.",
-	"silence-ended":    "Silence ended. Alerts that still fire are sent.",
-	"tested":           "Test messages are being sent.",
-	"webhook-changed":  "Webhook saved.",
-	"webhook-receives": "Policies saved. They apply to the next alert.",
-	"webhook-deleted":  "Webhook deleted.",
-	"webhook-enabled":  "Webhook enabled: a test message was delivered.",
-	"webhook-paused":   "Webhook paused. Nothing is sent to it until it is enabled.",
+	"acked":               "Alert acknowledged.",
+	"unacked":             "Acknowledgement withdrawn.",
+	"acked-all":           "Alerts acknowledged.",
+	"unacked-all":         "Acknowledgements withdrawn.",
+	"note-created":        "Note added.",
+	"note-deleted":        "Note deleted.",
+	"replayed":            "Messages are being sent again, with new ids.",
+	"policy-created":      "Policy created. It applies to the next alert of this type.",
+	"policy-changed":      "Policy saved.",
+	"policies-changed":    "Policies changed.",
+	"policies-deleted":    "Policies deleted. Their past decisions stay with the alerts.",
+	"nothing-chosen":      "Nothing was selected.",
+	"inbox-changed":       "Inbox changed.",
+	"inbox-read":          "All entries are read.",
+	"policy-deleted":      "Policy deleted. Its past decisions stay with the alerts.",
+	"pagerduty-connected": "PagerDuty service connected. Policies can name it now.",
+	"silence-created":     "Alerts are silenced. They stay visible.",
+	"silence-ended":       "Silence ended. Alerts that still fire are sent.",
+	"tested":              "Test messages are being sent.",
+	"webhook-changed":     "Webhook saved.",
+	"webhook-receives":    "Policies saved. They apply to the next alert.",
+	"webhook-deleted":     "Webhook deleted.",
+	"webhook-enabled":     "Webhook enabled: a test message was delivered.",
+	"webhook-paused":      "Webhook paused. Nothing is sent to it until it is enabled.",
 }
 
 // Pages registers the feature's pages.
@@ -57,6 +58,7 @@ func (n *Feature) Pages(kit *page.Kit) error {
 	p.addSilences()
 	p.addPolicies()
 	p.addWebhooks()
+	p.addPagerDuty()
 	p.addDeliveries()
 	p.addTypes()
 	p.addInbox()

@@ -40,7 +40,7 @@ func (p *pages) acknowledgeByLink(v *page.Visit) error {
 	return p.renderAcknowledge(v, token, &l, true, err)
 }
 
-func (p *pages) renderAcknowledge(v *page.Visit, token string, l *linked, done bool, err error) error {
+func (p *pages) renderAcknowledge(v *page.Visit, token string, l *LinkedAlert, done bool, err error) error {
 	data := acknowledgePage{Action: AcknowledgePath, Token: token, Name: l.Name, Alert: l.Alert, Done: done}
 	if errs.Is(err, errs.CodeNotFound) {
 		data.Error = ui.FullSentence(errs.All(err)[0].Message)

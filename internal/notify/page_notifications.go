@@ -19,6 +19,7 @@ type notificationsPage struct {
 	All        string        // list of the policies
 	Webhooks   []shownWebhook
 	Mail       []shownWebhook
+	Pagers     []shownWebhook // PagerDuty services
 	Deliveries []deliveryRow
 	Failed     int
 	Broken     []shownWebhook
@@ -46,6 +47,13 @@ func (p *pages) showNotifications(v *page.Visit) error {
 		if h.State != delivery.DestinationOK {
 			out.Broken = append(out.Broken, s)
 		}
+	}
+	pagers, err := p.destinations(v.Context(), v.Account, KindPagerDuty)
+	if err != nil {
+		return err
+	}
+	for _, d := range pagers {
+		out.Pagers = append(out.Pagers, shownWebhookOf(v.Account, d))
 	}
 	mail, err := p.destinations(v.Context(), v.Account, KindEmail)
 	if err != nil {

@@ -237,7 +237,12 @@ func (p *pages) renderSilence(v *page.Visit, f *silenceForm, faults ui.Faults) e
 	if err != nil {
 		return err
 	}
-	f.Type = ui.Picker{Name: "alert_type", Label: "Type of alert", Placeholder: "All types", Error: faults.Of("alert_type")}
+	f.Type = ui.Picker{
+		Name:        "alert_type",
+		Label:       "Type of alert",
+		Placeholder: "All types",
+		Error:       faults.Of("alert_type"),
+	}
 	var severities []string
 	for _, t := range types {
 		f.Type.Options = append(f.Type.Options, ui.Choice{Value: t.Type, Label: t.Title, Detail: t.Category, Icon: "siren"})
@@ -294,9 +299,10 @@ func (p *pages) confirmEndSilence(v *page.Visit) (page.Confirm, error) {
 	return page.Confirm{
 		Section: "notifications",
 		Title:   "End this silence?",
-		Text:    cmp.Or(ui.FullSentence(s.Reason), "Alerts are sent again.") + " Alerts that it silenced and that still fire are sent at once.",
-		Label:   "End the silence",
-		Back:    silencesPath(v.Account),
+		Text: cmp.Or(ui.FullSentence(s.Reason), "Alerts are sent again.") +
+			" Alerts that it silenced and that still fire are sent at once.",
+		Label: "End the silence",
+		Back:  silencesPath(v.Account),
 	}, err
 }
 

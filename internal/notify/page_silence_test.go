@@ -17,7 +17,8 @@ func TestAnAlertIsSilencedFromItsPage(t *testing.T) {
 	form := s.get("/alerts/a").Expect(200).Find(`href="` + s.base + `(/notifications/silences/new[^"]*)"`)
 	s.get(strings.ReplaceAll(form, "&amp;", "&")).Expect(200).Says("Shop down", "shop.example")
 
-	s.post("/notifications/silences", "lasts", "2h").Expect(400).Says("Choose a type of alert, a property, a severity or a policy.")
+	s.post("/notifications/silences", "lasts", "2h").Expect(400).
+		Says("Choose a type of alert, a property, a severity or a policy.")
 	s.post("/notifications/silences", "alert_type", "shop_down", "severity", "huge", "lasts", "long").Expect(400).
 		Says("end_time is required")
 	s.post("/notifications/silences", "alert_type", "shop_down", "zones", zones["shop.example"], "lasts", "2h",
@@ -39,4 +40,16 @@ func TestAnAlertIsSilencedFromItsPage(t *testing.T) {
 	until(t, "the alert is sent", func() bool { return s.states("b") == "start delivered" })
 	s.get("/notifications/silences").Expect(200).Says("ended")
 	s.get("/notifications/silences/" + strings.Repeat("0", 32) + "/end").Expect(404)
+}
+
+func TestAPagerDutyServiceIsConnectedOnItsPage(t *testing.T) {
+	s := newSite(t)
+	events := newReceiver(t)
+	s.get("/notifications").Expect(200).Says("PagerDuty", "Connect a service")
+	s.get("/notifications/pagerduty/new?connect=abc").Expect(200).Says(`value="abc"`)
+	s.post("/notifications/pagerduty", "name", "On-call", "routing_key", "4567890", "url", events.URL).Expect(400).
+		Says("has 32 letters and digits").Lacks("4567890")
+	s.post("/notifications/pagerduty", "name", "On-call", "routing_key", strings.Repeat("0123", 8), "url", events.URL,
+		"connect", "abc").RedirectsTo(s.base + "/notifications")
+	s.get("/notifications").Expect(200).Says("On-call").Lacks("01230123")
 }

@@ -223,7 +223,8 @@ func checkFilters(kind *AlertType, filters map[string][]string) (list errs.List)
 }
 
 func (n *Feature) checkMechanisms(
-	ctx context.Context, account string, m *Mechanisms, seen map[string]bool, fault func(errs.Code, string, string, ...any),
+	ctx context.Context, account string, m *Mechanisms, seen map[string]bool,
+	fault func(errs.Code, string, string, ...any),
 ) error {
 	for i := range m.Email {
 		at := "/mechanisms/email/" + itoa(i) + "/id"

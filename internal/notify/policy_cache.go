@@ -55,8 +55,8 @@ func (n *Feature) readPolicies(ctx context.Context, account string) (found cache
 		if found.list, err = policiesOf(ctx, tx, account); err != nil {
 			return err
 		}
-		found.silences, err = db.Collect(ctx, tx, scanSilence, selectSilence+` AND ends_at > $2 ORDER BY ends_at DESC LIMIT $3`,
-			account, n.Now().UnixMicro(), maxSilences)
+		found.silences, err = db.Collect(ctx, tx, scanSilence,
+			selectSilence+` AND ends_at > $2 ORDER BY ends_at DESC LIMIT $3`, account, n.Now().UnixMicro(), maxSilences)
 		return err
 	})
 	return found, err

@@ -210,7 +210,8 @@ func (n *Feature) CreateSilences(
 			return err
 		}
 		if count+len(list) > maxSilences {
-			return errs.New(errs.CodeLimit, "an account has at most %d silences that have not ended; it has %d", maxSilences, count)
+			return errs.New(errs.CodeLimit,
+				"an account has at most %d silences that have not ended; it has %d", maxSilences, count)
 		}
 		for i := range list {
 			if err := insertSilence(ctx, tx, &list[i]); err != nil {

@@ -26,7 +26,8 @@ func TestASilencedAlertIsShownAndSentWhenItsSilenceEnds(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		r := newReceiver(t)
 		w.policy(map[string]any{"mechanisms": to(w.hook(r.URL))})
-		s := w.silence(map[string]any{"filters": map[string]any{"zones": []string{zoneID}, "severity.not": []string{"critical"}}})
+		filters := map[string]any{"zones": []string{zoneID}, "severity.not": []string{"critical"}}
+		s := w.silence(map[string]any{"filters": filters})
 		if s.State != "active" || s.CreatedBy != "acme" {
 			t.Errorf("%+v", s)
 		}
@@ -57,7 +58,8 @@ func TestASilencedAlertIsShownAndSentWhenItsSilenceEnds(t *testing.T) {
 		if after.State != "ended" {
 			t.Errorf("%+v", after)
 		}
-		status, failures := w.call("acme", "PUT", "/silences", []any{map[string]any{"id": s.ID, "end_time": fromNow(time.Hour)}}, nil)
+		later := []any{map[string]any{"id": s.ID, "end_time": fromNow(time.Hour)}}
+		status, failures := w.call("acme", "PUT", "/silences", later, nil)
 		if status != 409 || failures[0].Source.Pointer != "/0/id" {
 			t.Errorf("a silence that has ended: %d %+v", status, failures)
 		}
@@ -76,7 +78,8 @@ func TestASilenceOfOnePolicyLeavesTheOthers(t *testing.T) {
 	s := w.silence(map[string]any{"policy_id": one.ID})
 	w.alert(map[string]any{"id": "a"})
 	until(t, "the other policy sends", func() bool { return w.states("a") == "notice delivered" })
-	w.must("PUT", "/silences", []any{map[string]any{"id": s.ID, "start_time": fromNow(time.Hour), "end_time": fromNow(2 * time.Hour)}}, nil)
+	later := map[string]any{"id": s.ID, "start_time": fromNow(time.Hour), "end_time": fromNow(2 * time.Hour)}
+	w.must("PUT", "/silences", []any{later}, nil)
 	w.alert(map[string]any{"id": "b"})
 	until(t, "a silence that is to come silences nothing", func() bool {
 		return w.states("b") == "notice delivered, notice delivered"
@@ -97,7 +100,10 @@ func TestTheFaultsOfASilenceNameTheirFields(t *testing.T) {
 		{map[string]any{}, "/0/filters"},
 		{map[string]any{"policy_id": "nothing"}, "/0/policy_id"},
 		{map[string]any{"alert_type": "nothing"}, "/0/alert_type"},
-		{map[string]any{"alert_type": "shop_down", "filters": map[string]any{"region": []string{"mars"}}}, "/0/filters/region"},
+		{
+			map[string]any{"alert_type": "shop_down", "filters": map[string]any{"region": []string{"mars"}}},
+			"/0/filters/region",
+		},
 		{map[string]any{"alert_type": "shop_down", "filters": map[string]any{"regoin": []string{"eu"}}}, "/0/filters/regoin"},
 		{map[string]any{"alert_type": "shop_down", "end_time": fromNow(-time.Hour)}, "/0/end_time"},
 		{map[string]any{"alert_type": "shop_down", "end_time": fromNow(800 * 24 * time.Hour)}, "/0/end_time"},

@@ -202,7 +202,8 @@ func TestCompositesAreRefusedWithTheField(t *testing.T) {
 	if _, err := w.f.Create(t.Context(), otherAccount, foreign); !refusedAt(err, "/composite/members/0/objective") {
 		t.Errorf("members of another account: %v", err)
 	}
-	if _, err := w.f.Preview(t.Context(), acme, compositeOf(slo.CompositeAll, one(a), one(b))); !refusedAt(err, "/composite") {
+	_, err := w.f.Preview(t.Context(), acme, compositeOf(slo.CompositeAll, one(a), one(b)))
+	if !refusedAt(err, "/composite") {
 		t.Errorf("a preview: %v", err)
 	}
 	self := compositeOf(slo.CompositeAll, one(a), one(good))

@@ -202,21 +202,21 @@ func (w *walker) keep(p shown, s state, taken []byte, recorded *blocks) blocks {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	now := blocksOf(picture)
+	seen := blocksOf(picture)
 	_ = os.Remove(file + ".difference.png")
 	if recorded == nil {
-		return now
+		return seen
 	}
-	different, why := now.compare(*recorded)
+	different, why := seen.compare(*recorded)
 	if why == "" {
-		return now
+		return seen
 	}
 	if err := mark(file+".difference.png", picture, different); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Errorf("%s (%s), %d px, %s: the picture is another: %s; see build/pages/%s.difference.png",
 		p.name, p.path, s.width, s.theme, why, filepath.Base(file))
-	return now
+	return seen
 }
 
 // sheetOf is the file of a page's baselines.

@@ -96,12 +96,12 @@ func (p *Page) Render(w http.ResponseWriter, r *http.Request, shell Shell, name 
 // reports whether the answer is complete.
 func Cached(w http.ResponseWriter, r *http.Request, body []byte, maxAge time.Duration) bool {
 	sum := sha256.Sum256(body)
-	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	etag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	h := w.Header()
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", int(maxAge.Seconds())))
-	h.Set("ETag", tag)
+	h.Set("ETag", etag)
 	for one := range strings.SplitSeq(r.Header.Get("If-None-Match"), ",") {
-		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == tag || one == "*" {
+		if one = strings.TrimPrefix(strings.TrimSpace(one), "W/"); one == etag || one == "*" {
 			w.WriteHeader(http.StatusNotModified)
 			return true
 		}
