@@ -158,7 +158,7 @@ func TestDocumentsNameOnlyWhatIsServed(t *testing.T) {
 		"GET /audit/anchors/checkpoint":             false,
 		"PUT /client/v4/alerts":                     false,
 		".../destinations/webhooks/{id}/public_key": true,
-		"/client/v4/accounts/$BELFRY_ACCOUNT/inbox": false,
+		"/client/v4/accounts/$BELFRY_ACCOUNT/inbox": true,
 		"POST /accounts/{id}/flags/projects":        false,
 	} {
 		if got := namedIsServed(operations, route); got != want {

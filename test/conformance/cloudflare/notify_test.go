@@ -276,7 +276,7 @@ func TestPoliciesAndHistoryByTheOfficialClient(t *testing.T) {
 			"id":         fmt.Sprint("official-", time.Now().UnixNano(), "-", i),
 			"alert_type": "http_alert_origin_error",
 			"event":      "notice",
-			"severity":   "error",
+			"severity":   "critical",
 			"summary":    fmt.Sprint("Origin errors, ", i),
 			"zone":       "shop.example",
 			"filters":    map[string]any{"slo": []string{"99.9"}},
