@@ -4,7 +4,7 @@
 //	go run ./bench/notify                     SQLite and the embedded broker
 //	go run ./bench/notify -engine postgres    PostgreSQL and Apache Kafka
 //
-// Every webhook-id is counted: lost and doubled messages are columns of the result. README.md beside it describes the
+// Every webhook-id is counted: lost and doubled messages are columns of the result. bench/README.md describes the
 // method.
 package main
 
