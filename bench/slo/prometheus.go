@@ -58,7 +58,7 @@ func version(ctx context.Context, program string) string {
 	return strings.Replace(line, "prometheus, version", "Prometheus", 1)
 }
 
-// compared is what one engine used for a number of ticks.
+// compared is the CPU, memory and disk that one engine used for a number of ticks.
 type compared struct {
 	name          string
 	series, ticks int

@@ -35,13 +35,13 @@ type Zone struct {
 	Secondaries []string `json:"secondaries"`
 }
 
-// answer is what one server said.
+// answer is the answer of one server.
 type answer struct {
 	soa
 	err error
 }
 
-// zoneState is what is remembered of a zone between two rounds, and over a restart.
+// zoneState is the state of a zone between two rounds, and over a restart.
 type zoneState struct {
 	// Conditions by alert type and server: since when they hold, and whether their start was
 	// raised.

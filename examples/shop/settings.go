@@ -76,7 +76,7 @@ func settingOf(id string) (setting, bool) {
 	return setting{}, false
 }
 
-// parse checks a value; its error says what was expected.
+// parse checks a value; its error names the expected form.
 func (s setting) parse(value string) (string, error) {
 	if !s.Text {
 		n, err := strconv.Atoi(strings.TrimSpace(value))

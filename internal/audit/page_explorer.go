@@ -52,7 +52,7 @@ type explorerPage struct {
 	matched *matched // nil = not counted
 }
 
-// looking says what a text search did.
+// looking describes a text search.
 type looking struct {
 	Text   string
 	Looked int

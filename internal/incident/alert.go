@@ -112,7 +112,8 @@ func (f *Feature) alertOf(p publication, u Update, locations []string) event.Ale
 	return a
 }
 
-// alertEvent says what an update is to the receivers of alerts: the beginning of a condition, its end, or neither.
+// alertEvent is the meaning of an update for the receivers of alerts: the beginning of a condition, its end, or
+// neither.
 func alertEvent(p publication) event.AlertEvent {
 	i := p.incident
 	began := p.was != nil && p.was.State != Scheduled

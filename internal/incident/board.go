@@ -23,14 +23,14 @@ const (
 	historyMost  = 200 // incidents of a month
 )
 
-// StatusPage is what operators say about the page.
+// StatusPage has the texts of the page, which operators write.
 type StatusPage struct {
 	Title       string `json:"title" minLength:"1" maxLength:"200"`
 	Description string `json:"description,omitempty" maxLength:"1000"`
 	SupportURL  string `json:"support_url,omitempty" maxLength:"500" doc:"http(s) or mailto"`
 }
 
-// board is what the status page shows, at one moment of the clock. It never changes.
+// board is the content of the status page at one moment of the clock. It never changes.
 type board struct {
 	Version    int64 // of the clock, as of the load
 	Page       StatusPage

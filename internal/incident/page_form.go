@@ -199,7 +199,7 @@ func (p *pages) pickers(v *page.Visit, kind Kind, f *incidentForm) ([]ui.Picker,
 	return list, nil
 }
 
-// reach says who gets a message of an update.
+// reach names the receivers of an update.
 func (p *pages) reach(kind Kind) string {
 	alertType := IncidentAlert
 	if kind == KindMaintenance {

@@ -8,7 +8,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/errs"
 )
 
-// fallback is where a delivery goes instead when it fails.
+// fallback is the destination of a delivery that failed.
 type fallback struct {
 	to    *Destination
 	after time.Duration // 0 = when it is given up

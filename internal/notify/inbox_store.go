@@ -175,7 +175,7 @@ func (n *Feature) unread(ctx context.Context, accountID, member string) (count i
 	return count, err
 }
 
-// inboxChange is what an act sets; times of 0 clear.
+// inboxChange has the fields that an act sets; times of 0 clear them.
 type inboxChange struct {
 	read, archived, snoozed *int64
 }

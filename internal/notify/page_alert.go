@@ -5,7 +5,6 @@ import (
 	"context"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/belfryhq/belfry/internal/account"
@@ -409,43 +408,4 @@ func (p *pages) unackAlert(v *page.Visit) error {
 func noAck() error {
 	return errs.New(errs.CodeForbidden,
 		"your role in this account does not acknowledge alerts; an owner or admin can change that")
-}
-
-// confirmReplayAlert names who would get the messages again.
-func (p *pages) confirmReplayAlert(v *page.Visit) (page.Confirm, error) {
-	d, err := p.Decision(v.Context(), v.Account, v.PathValue("alert_id"))
-	if err != nil {
-		return page.Confirm{}, err
-	}
-	var to []string
-	count := 0
-	for _, one := range d.Deliveries {
-		if one.ReplayOf != "" || one.State == delivery.StateWaiting {
-			continue
-		}
-		count++
-		if !slices.Contains(to, one.Mechanism) {
-			to = append(to, one.Mechanism)
-		}
-	}
-	back := alertPath(v.Account, d.ID)
-	if count == 0 {
-		return page.Confirm{}, errs.New(errs.CodeStateConflict,
-			"no message of this alert can be sent again: none was made, or all are still pending")
-	}
-	return page.Confirm{
-		Section: "alerts",
-		Title:   "Send again?",
-		Text:    plural(count, "message goes", "messages go") + " out again at once, to " + strings.Join(to, ", ") + ".",
-		Label:   "Send again",
-		Back:    back,
-	}, nil
-}
-
-func (p *pages) replayAlert(v *page.Visit) error {
-	alertID := v.PathValue("alert_id")
-	if _, err := p.ReplayAlert(v.Context(), v.Who, v.Account, alertID); err != nil {
-		return err
-	}
-	return v.Redirect(alertPath(v.Account, alertID), "replayed")
 }

@@ -178,7 +178,7 @@ func headerText(list []delivery.Header, body string) string {
 
 func policyPath(accountID, id string) string { return NotificationsPath(accountID) + "/policies/" + id }
 
-// deliverySentence says what became of a message.
+// deliverySentence is the result of a message in words.
 func deliverySentence(d *Delivery, alert *Alert) string {
 	after := ""
 	if alert != nil && !d.EndedAt.IsZero() && d.Event != "end" && d.ReplayOf == "" {

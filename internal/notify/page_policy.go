@@ -217,7 +217,7 @@ func policyHub(v *page.Visit, out *policyPage) ui.Hub {
 	return h
 }
 
-// policySentence says who gets what.
+// policySentence names the receivers of a policy and their alerts.
 func policySentence(one *shownPolicy) string {
 	s := "Sends " + one.What + " " + one.Which + " to " + one.To
 	if one.AlertInterval != "" {

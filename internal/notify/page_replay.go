@@ -2,9 +2,12 @@ package notify
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/belfryhq/belfry/internal/platform/delivery"
 	"github.com/belfryhq/belfry/internal/platform/errs"
 	"github.com/belfryhq/belfry/internal/platform/jobs"
 	"github.com/belfryhq/belfry/internal/platform/page"
@@ -198,4 +201,43 @@ func (p *pages) showReplayJob(v *page.Visit) error {
 		Template: "webhook-replaying",
 		Data:     out,
 	})
+}
+
+// confirmReplayAlert names who would get the messages again.
+func (p *pages) confirmReplayAlert(v *page.Visit) (page.Confirm, error) {
+	d, err := p.Decision(v.Context(), v.Account, v.PathValue("alert_id"))
+	if err != nil {
+		return page.Confirm{}, err
+	}
+	var to []string
+	count := 0
+	for _, one := range d.Deliveries {
+		if one.ReplayOf != "" || one.State == delivery.StateWaiting {
+			continue
+		}
+		count++
+		if !slices.Contains(to, one.Mechanism) {
+			to = append(to, one.Mechanism)
+		}
+	}
+	back := alertPath(v.Account, d.ID)
+	if count == 0 {
+		return page.Confirm{}, errs.New(errs.CodeStateConflict,
+			"no message of this alert can be sent again: none was made, or all are still pending")
+	}
+	return page.Confirm{
+		Section: "alerts",
+		Title:   "Send again?",
+		Text:    plural(count, "message goes", "messages go") + " out again at once, to " + strings.Join(to, ", ") + ".",
+		Label:   "Send again",
+		Back:    back,
+	}, nil
+}
+
+func (p *pages) replayAlert(v *page.Visit) error {
+	alertID := v.PathValue("alert_id")
+	if _, err := p.ReplayAlert(v.Context(), v.Who, v.Account, alertID); err != nil {
+		return err
+	}
+	return v.Redirect(alertPath(v.Account, alertID), "replayed")
 }

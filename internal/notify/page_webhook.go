@@ -196,7 +196,7 @@ func (p *pages) webhookHub(v *page.Visit, out *webhookPage) ui.Hub {
 	return h
 }
 
-// webhookSentence says what the webhook receives, and since when it does not work.
+// webhookSentence names the alerts that the webhook receives, and since when it does not work.
 func webhookSentence(out *webhookPage) string {
 	d := &out.Hook.Destination
 	since := " since " + d.StateAt.UTC().Format("2 January 15:04") + " UTC"

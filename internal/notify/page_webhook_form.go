@@ -269,7 +269,7 @@ func pauseQuestion(h *shownWebhook) page.Confirm {
 	}
 }
 
-// rotateQuestion says what a new secret means for the receiver.
+// rotateQuestion explains the effect of a new secret on the receiver.
 func rotateQuestion(h *shownWebhook) page.Confirm {
 	return page.Confirm{
 		Title: "Rotate the signing secret of " + h.Name + "?",

@@ -26,7 +26,7 @@ type WebhookSpec struct {
 	Fallback *Fallback         // without a destination = none
 }
 
-// Fallback is where the messages of a destination go instead when they do not
+// Fallback is the destination of messages that do not
 // arrive.
 type Fallback struct {
 	DestinationID string `json:"destination_id" maxLength:"64" doc:"A destination of the account; empty removes the fallback"`

@@ -85,7 +85,7 @@ func (p *pages) createTeam(v *page.Visit, f *teamForm) (err error) {
 	return err
 }
 
-// teamCreated leads to the new team, whose page says what to do next.
+// teamCreated leads to the new team, whose page has the next steps.
 func (p *pages) teamCreated(v *page.Visit, f *teamForm) error {
 	return v.Redirect(teamPath(f.team.ID), "")
 }

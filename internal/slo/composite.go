@@ -266,7 +266,7 @@ func worse(a, b Tally) bool {
 	return cmp.Or(cmp.Compare(ah, bh), cmp.Compare(al, bl), cmp.Compare(a.Total, b.Total)) > 0
 }
 
-// evidence is what a pair is evaluated on.
+// evidence has the counts that a pair is evaluated on.
 type evidence struct {
 	sums   windowSums
 	age    int64 // of the series, in seconds

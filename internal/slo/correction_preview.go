@@ -7,7 +7,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 )
 
-// CorrectionPreview is what a correction would change if it were requested now.
+// CorrectionPreview has the numbers that a correction would change if it were requested now.
 type CorrectionPreview struct {
 	State      CorrectionState   `json:"state" enum:"pending,active" doc:"pending: it would wait for the approval of a second member"`
 	Approval   string            `json:"needs_approval,omitempty" doc:"Why it would need the approval of a second member"`

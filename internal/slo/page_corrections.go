@@ -278,7 +278,7 @@ func (p *pages) setCorrections(v *page.Visit, d *objectivePage) error {
 	return nil
 }
 
-// leftOutBy is what a correction left out of the objective when it was requested or approved.
+// leftOutBy names the requests that a correction left out of the objective when it was requested or approved.
 func (d *objectivePage) leftOutBy(c *Correction) (failed, part string) {
 	for _, g := range c.GivesBack {
 		if g.ObjectiveID == d.ID {

@@ -6,7 +6,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/page"
 )
 
-// confirmDelete says what a deletion ends.
+// confirmDelete names the effects of a deletion.
 func (p *pages) confirmDelete(v *page.Visit) (page.Confirm, error) {
 	o, s, err := p.Status(v.Context(), v.Account, v.PathValue("slo_id"))
 	if err != nil {

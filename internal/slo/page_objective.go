@@ -221,7 +221,7 @@ func (d *objectivePage) setPairs() {
 	}
 }
 
-// fastest says what the fastest pair does: "pages at 14.4×".
+// fastest describes the fastest pair: "pages at 14.4×".
 func (d *objectivePage) fastest() string {
 	if len(d.Pairs) == 0 {
 		return ""

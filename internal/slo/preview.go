@@ -16,7 +16,8 @@ import (
 	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
-// Preview is what an objective would have been in the last 28 days: its budget, and the alerts that it would have sent.
+// Preview is an objective over the last 28 days, as if it had existed: its budget, and the alerts that it would have
+// sent.
 type Preview struct {
 	From     web.Time `json:"from" doc:"28 days before the newest counts, or the first count"`
 	Until    web.Time `json:"until" doc:"End of the newest counts"`

@@ -23,7 +23,7 @@ const MaxReportAddresses = 20
 // reportHour is the hour of the first day of a month, in the zone of the account, at which the report is sent.
 const reportHour = 8
 
-// ReportSchedule says who gets the monthly report of an account by mail.
+// ReportSchedule names the receivers of an account's monthly report by mail.
 type ReportSchedule struct {
 	Enabled   bool     `json:"enabled"`
 	Addresses []string `json:"addresses" doc:"Mail addresses of members, which they have confirmed"`

@@ -13,7 +13,7 @@ import (
 	"github.com/belfryhq/belfry/internal/slo/tally"
 )
 
-// Spending says what spent an objective's budget, as far as the stored counts tell: by day, by week, and by the parts
+// Spending shows how an objective's budget was spent, as far as the stored counts tell: by day, week, and the parts
 // of the property that are counted on their own. Statuses of responses are not stored.
 type Spending struct {
 	AsOf    web.Time    `json:"as_of,omitzero" doc:"End of the newest tick, in the time of the counts"`

@@ -298,7 +298,7 @@ func (f *Feature) Remove(
 	})
 }
 
-// remove deletes an objective, whoever created it.
+// remove deletes an objective of any creator.
 func (f *Feature) remove(
 	ctx context.Context, accountID, objectiveID string, check func(present *Objective) error,
 ) error {

@@ -25,7 +25,7 @@ type RulesTry struct {
 	Rules    []Rule   `json:"rules,omitempty" doc:"Rules to try; left out: the present ones" maxItems:"50"`
 }
 
-// RulesPreview is what rules would have decided.
+// RulesPreview has the decisions that rules would have made.
 type RulesPreview struct {
 	Now     OutcomeCounts    `json:"now" doc:"By the present rules"`
 	Then    OutcomeCounts    `json:"then" doc:"By the rules in the request"`

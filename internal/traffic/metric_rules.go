@@ -66,7 +66,7 @@ func histogramRule(name string, labels MetricLabels) MetricRule {
 	return MetricRule{Name: name, Type: HistogramMetric, Labels: labels}
 }
 
-// metricRole is what a name of a series means.
+// metricRole is the meaning of the name of a series.
 type metricRole int
 
 const (

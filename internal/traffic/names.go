@@ -31,7 +31,7 @@ const (
 	recordOver = 24 * time.Hour // between two audit events about it
 )
 
-// nameKind is what a name is of.
+// nameKind is the kind of object that has the name.
 type nameKind string
 
 const (

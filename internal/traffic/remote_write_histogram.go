@@ -84,7 +84,7 @@ func (s *promSeries) addHistogram(data []byte, starts bool) error {
 	})
 }
 
-// countOf is where a field with a number of observations goes.
+// countOf returns the destination of a field with a number of observations.
 func (h *promHistogram) countOf(n protowire.Number) *float64 {
 	if n == 1 {
 		return &h.count

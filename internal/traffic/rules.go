@@ -10,7 +10,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/strict"
 )
 
-// Rule says what a request is counted as. The conditions of When that are set must all
+// Rule decides the count of a request. The conditions of When that are set must all
 // hold.
 type Rule struct {
 	When Condition `json:"when"`
@@ -25,7 +25,7 @@ type Condition struct {
 	Reason string `json:"reason,omitempty" doc:"The proxy's own words, such as UF, UH (Envoy), SC (HAProxy), OriginDnsError (CloudFront); one of them is enough" maxLength:"1000"`
 }
 
-// Outcome is what a request is counted as.
+// Outcome is the count that a request belongs to.
 type Outcome string
 
 // The outcomes.
@@ -42,7 +42,7 @@ const (
 	maxConditions = 200 // ranges and words of one condition
 )
 
-// DefaultRules is what applies where an account has no rules of its own.
+// DefaultRules apply where an account has no rules of its own.
 var DefaultRules = []Rule{
 	{Condition{Edge: "521"}, IsUnreachable},
 	{Condition{Origin: "521"}, IsUnreachable},

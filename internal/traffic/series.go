@@ -78,7 +78,7 @@ type seriesState struct {
 // sourceState are the series of a source, by their digests.
 type sourceState map[string]*seriesState
 
-// difference is what a point adds to a series: values in [from, at). counted is false for
+// difference returns the values in [from, at) that a point adds to a series. counted is false for
 // a point that adds nothing: a repeated or late one, or the first of a counter whose
 // beginning is not known (begins).
 func (s sourceState) difference(p *point) (from int64, values []uint64, counted, begins, full bool) {
@@ -135,7 +135,7 @@ func (s *seriesState) reset(p *point) bool {
 	return false
 }
 
-// pointsOutcome is what became of points.
+// pointsOutcome counts points by their result.
 type pointsOutcome struct {
 	counted int // including those that add nothing
 	begins  int // series whose first point only sets where they begin

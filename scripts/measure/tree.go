@@ -27,7 +27,7 @@ type source struct {
 // folder is the file's folder, from the repository's folder.
 func (s *source) folder() string { return path.Dir(s.path) }
 
-// position is where a node begins, as compilers print it.
+// position is the beginning of a node, as compilers print it.
 func (s *source) position(node ast.Node) string {
 	return fmt.Sprintf("%s:%d", s.path, s.line(node.Pos()))
 }

@@ -39,7 +39,7 @@ type Alert struct {
 	URL        string              `json:"url,omitempty"`     // page with details
 }
 
-// AlertResource is what an alert is about.
+// AlertResource is the object of an alert.
 type AlertResource struct {
 	Product string `json:"product"`
 	Type    string `json:"type"`

@@ -62,7 +62,7 @@ const (
 	Failure ActionResult = "failure"
 )
 
-// Actor is who did it.
+// Actor is the user, token or system that acted.
 type Actor struct {
 	Type       ActorType `json:"type"`
 	ID         string    `json:"id"`

@@ -6,7 +6,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/merkle"
 )
 
-// Status says what became of an event.
+// Status is the result of an event.
 type Status string
 
 // The four answers. Each is final.

@@ -97,7 +97,7 @@ func (s *Scrubber) round(ctx context.Context) (map[string]string, error) {
 	return found, nil
 }
 
-// damageError says what in the record does not agree.
+// damageError names the parts of the record that do not agree.
 type damageError struct{ text string }
 
 func (e *damageError) Error() string { return e.text }

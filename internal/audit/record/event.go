@@ -72,7 +72,7 @@ type Action struct {
 	Result      string `json:"result,omitzero" enum:"success,failure" doc:"success when left out"`
 }
 
-// Actor is who did it.
+// Actor is the user, token or system that acted.
 type Actor struct {
 	Type       string      `json:"type" enum:"user,token,integration,staff,system"`
 	ID         string      `json:"id" maxLength:"1024"`

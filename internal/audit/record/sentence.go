@@ -23,7 +23,7 @@ type Part struct {
 	Role Role
 }
 
-// Role says what a part of a sentence names.
+// Role is the object that a part of a sentence names.
 type Role int
 
 // The roles.

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Kind says what a caller can do about an error.
+// Kind is the way in which a caller can handle an error.
 type Kind uint8
 
 // The kinds. None is that of a nil error.

@@ -35,7 +35,7 @@ const (
 	headerMost = 64 << 10 // bytes of a response's headers
 )
 
-// Config says what may be reached.
+// Config names the networks that may be reached.
 type Config struct {
 	Allow []netip.Prefix // networks besides the public Internet (BELFRY_ALLOW_NETWORKS)
 	// Lookup resolves names; nil = the system's resolver.

@@ -166,7 +166,7 @@ func (k *Kit) signIn(r *http.Request, err error) string {
 	return k.cfg.SignIn(from.RequestURI())
 }
 
-// access says who may see a page.
+// access is the permission that a page needs.
 type access struct {
 	pattern    string
 	permission string

@@ -115,7 +115,7 @@ func readOps(d *document, routes []web.Route, examples Examples) ([]*Op, error) 
 	return list, nil
 }
 
-// access says who may call an operation; the permission is shown after the sentence.
+// access names the callers of an operation; the permission is shown after the sentence.
 func access(rt web.Route) (sentence, permission string) {
 	switch {
 	case rt.Public:

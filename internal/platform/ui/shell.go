@@ -82,7 +82,7 @@ type Account struct {
 	Others   []Link
 }
 
-// User is who is signed in. SignOut is the path that ends the session by POST.
+// User is the person who is signed in. SignOut is the path that ends the session by POST.
 type User struct {
 	Name, Email, SignOut string
 }
