@@ -118,9 +118,9 @@ func TestAStormOf10000AlertsWritesABoundedNumberOfAuditEvents(t *testing.T) {
 	until(t, "all outcomes are stored", func() bool {
 		return w.count(`SELECT count(*) FROM delivery WHERE state = 'waiting'`) == 0
 	})
-	// A transaction has the same number of statements for one alert as for a batch. A
-	// slow machine makes smaller batches.
-	if n := w.deps.DB.Statements() - before; n > 2*storm {
+	// A transaction has the same number of statements, more than ten, for one alert as
+	// for a batch. A slow machine makes smaller batches.
+	if n := w.deps.DB.Statements() - before; n > 4*storm {
 		t.Errorf("%d statements for %d deliveries", n, 2*storm)
 	} else {
 		t.Logf("%d statements for %d deliveries", n, 2*storm)
