@@ -176,7 +176,8 @@ func (w *Traffic) see(event any) {
 			r.Bytes = int64(e.EncodedDataLength)
 		}
 	case *network.EventLoadingFailed:
-		if r := w.requests[e.RequestID]; r != nil && !e.Canceled {
+		// Without scripts, Chromium drops preloaded modules and gives no reason.
+		if r := w.requests[e.RequestID]; r != nil && !e.Canceled && e.ErrorText != "" {
 			w.faults = append(w.faults, r.URL+" fails: "+e.ErrorText)
 		}
 	case *runtime.EventExceptionThrown:

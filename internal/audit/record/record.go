@@ -150,7 +150,7 @@ func (e *Event) restore(pointer string, v jsontext.Value) error {
 	if err := put(m, tokens[1:], v); err != nil {
 		return err
 	}
-	out, err := json.Marshal(m)
+	out, err := json.Marshal(m, json.Deterministic(true))
 	*target = out
 	return err
 }
