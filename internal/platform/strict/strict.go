@@ -7,6 +7,7 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -69,7 +70,10 @@ func (s Subject) Fault(err error) *errs.Error {
 		if sem.GoType != nil {
 			want = jsonType(sem.GoType)
 		}
-		return errs.At(errs.CodeWrongType, Clip(p, maxPointer), "%s must be %s, not %s", s.Field(p), want, Kind(sem.JSONKind))
+		if got := Kind(sem.JSONKind); got != "a string" || want != aTime {
+			want += ", not " + got
+		}
+		return errs.At(errs.CodeWrongType, Clip(p, maxPointer), "%s must be %s", s.Field(p), want)
 	}
 	var syn *jsontext.SyntacticError
 	if errors.As(err, &syn) {
@@ -91,15 +95,21 @@ func (s Subject) Field(pointer string) string {
 	return Clip(strings.ReplaceAll(strings.TrimPrefix(pointer, "/"), "/", "."), maxField)
 }
 
+// aTime is the form of a time in JSON.
+const aTime = "a time as in RFC 3339, such as 2006-01-02T15:04:05Z"
+
 func jsonType(t reflect.Type) string {
+	if t == reflect.TypeFor[time.Time]() {
+		return aTime
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return jsonType(t.Elem())
 	case reflect.String:
 		return "a string"
-	case reflect.Int, reflect.Int64:
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint, reflect.Uint32, reflect.Uint64:
 		return "a whole number"
-	case reflect.Float64:
+	case reflect.Float32, reflect.Float64:
 		return "a number"
 	case reflect.Bool:
 		return "a boolean"

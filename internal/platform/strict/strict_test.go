@@ -3,6 +3,7 @@ package strict_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -14,9 +15,11 @@ var event = strict.Subject{Name: "an event", Hint: "; open data belongs under me
 
 func TestAFaultNamesTheFieldAndWhatWasExpected(t *testing.T) {
 	type inner struct {
-		ID   string   `json:"id"`
-		N    *int64   `json:"n"`
-		List []string `json:"list"`
+		ID   string    `json:"id"`
+		N    *int64    `json:"n"`
+		List []string  `json:"list"`
+		At   time.Time `json:"at"`
+		Size uint64    `json:"size"`
 	}
 	type outer struct {
 		Actor inner `json:"actor"`
@@ -28,7 +31,12 @@ func TestAFaultNamesTheFieldAndWhatWasExpected(t *testing.T) {
 		`{"actor":{"id":7}}`:    {errs.CodeWrongType, "/actor/id", "actor.id must be a string, not a number"},
 		`{"actor":{"n":"7"}}`:   {errs.CodeWrongType, "/actor/n", "actor.n must be a whole number, not a string"},
 		`{"actor":{"list":{}}}`: {errs.CodeWrongType, "/actor/list", "actor.list must be an array, not an object"},
-		`[]`:                    {errs.CodeWrongType, "", "the event must be an object, not an array"},
+		`{"actor":{"size":{}}}`: {errs.CodeWrongType, "/actor/size", "actor.size must be a whole number, not an object"},
+		`{"actor":{"at":"soon"}}`: {errs.CodeWrongType, "/actor/at",
+			"actor.at must be a time as in RFC 3339, such as 2006-01-02T15:04:05Z"},
+		`{"actor":{"at":7}}`: {errs.CodeWrongType, "/actor/at",
+			"actor.at must be a time as in RFC 3339, such as 2006-01-02T15:04:05Z, not a number"},
+		`[]`: {errs.CodeWrongType, "", "the event must be an object, not an array"},
 		`{"actors":{}}`: {errs.CodeUnknownField, "/actors",
 			"actors is not a field of an event; open data belongs under metadata"},
 		`{"actor":{},"actor":{}}`: {errs.CodeInvalidJSON, "/actor", "actor appears twice in its object"},
