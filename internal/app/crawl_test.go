@@ -26,6 +26,14 @@ const (
 	maxPages   = 4000 // of one role: the crawl must end
 )
 
+// crawlers are the roles that see the least and the most of an account, and the operator; all with BELFRY_TEST_ALL=1.
+func crawlers() []string {
+	if os.Getenv("BELFRY_TEST_ALL") == "1" {
+		return crawlRoles
+	}
+	return []string{"auditor", "owner", staffRole}
+}
+
 func perShape() int {
 	if os.Getenv("BELFRY_TEST_ALL") == "1" {
 		return 2
@@ -68,7 +76,7 @@ func TestNoLinkOrFormOfAnyPageLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	s := newCrawled(t)
 	crawls := map[string]*crawl{}
-	for _, role := range crawlRoles {
+	for _, role := range crawlers() {
 		c := &crawl{visitor: s.signIn(crawlEmail(role)), t: t, role: role, seen: map[string]int{}, posts: map[string]step{}}
 		crawls[role] = c
 		for _, account := range []string{s.bare, s.full} {
