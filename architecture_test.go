@@ -84,6 +84,7 @@ var rules = []rule{
 	{"bench", []string{"internal"}, "measures everything"},
 	{"docs", nil, "embeds the guides, and has no code"},
 	{"test/poll", nil, "tests of all packages import it"},
+	{"test/clock", nil, "tests of all packages import it"},
 	{"test", []string{"internal", "cmd"}, "tests everything"},
 	{"scripts", nil, "tools that read the code as text: they work when nothing else builds"},
 }

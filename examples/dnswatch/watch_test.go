@@ -314,7 +314,7 @@ func TestNeitherARestartNorAnAbsenceOfBelfryLosesAnAlert(t *testing.T) {
 	s.pass(time.Second)
 	s.pass(time.Minute)
 	s.stop()
-	s.start() // with the start that nobody has stored
+	s.start() // with the start that no server has stored
 	s.third.set(func() { s.third.silent = false })
 	s.pass(time.Minute)
 	s.b.mu.Lock()

@@ -32,14 +32,14 @@ func TestAnIncidentMakesItsComponentsWorseUntilItIsResolved(t *testing.T) {
 		if got := healthOf(); got != incident.PartialOutage {
 			t.Errorf("the component is %s", got)
 		}
-		w.pass(10 * time.Minute)
+		w.Pass(10 * time.Minute)
 		w.publish(i.ID, incident.UpdateCreate{
 			State: incident.Identified, Components: down(api, incident.MajorOutage),
 		})
 		if got := healthOf(); got != incident.MajorOutage {
 			t.Errorf("after the update the component is %s", got)
 		}
-		w.pass(10 * time.Minute)
+		w.Pass(10 * time.Minute)
 		i = w.publish(i.ID, incident.UpdateCreate{State: incident.Resolved})
 		if got := healthOf(); got != incident.Operational {
 			t.Errorf("after the end the component is %s", got)
@@ -64,7 +64,7 @@ func TestFaultsOfAnIncidentNameTheirFields(t *testing.T) {
 	_, err := w.f.DeclareIncident(t.Context(), incident.IncidentCreate{
 		Impact:     "huge",
 		State:      incident.Scheduled,
-		StartedOn:  at(w.clock().Add(time.Hour)),
+		StartedOn:  at(w.Now().Add(time.Hour)),
 		Components: append(down(api, "sad"), incident.ComponentHealth{ID: "none", Health: incident.Degraded}),
 	})
 	var got []string
@@ -81,7 +81,7 @@ func TestAMaintenanceBeginsAndEndsAsScheduled(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		w.policies = []string{"acme"}
 		db := w.component("Database")
-		start := w.clock().Add(time.Hour)
+		start := w.Now().Add(time.Hour)
 		m, err := w.f.ScheduleMaintenance(t.Context(), incident.MaintenanceCreate{
 			Name: "Upgrade", Message: "Read-only for a moment.", Components: []string{db.ID},
 			From: at(start), Until: at(start.Add(time.Hour)),
@@ -97,12 +97,12 @@ func TestAMaintenanceBeginsAndEndsAsScheduled(t *testing.T) {
 			}
 			return i.State
 		}
-		w.pass(61 * time.Minute)
+		w.Pass(61 * time.Minute)
 		poll.Until(t, "it is in progress", func() bool { return state() == incident.InProgress })
 		if c, err := w.f.Component(t.Context(), db.ID); err != nil || c.Health != incident.Maintained {
 			t.Errorf("meanwhile the component is %s (%v)", c.Health, err)
 		}
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		poll.Until(t, "it is complete", func() bool { return state() == incident.Completed })
 		poll.Until(t, "all of it is announced", func() bool { return len(w.alerts()) == 3 })
 		var got []string
@@ -216,7 +216,7 @@ func TestCorrectionsAreRequestedOnceForEachTarget(t *testing.T) {
 			return incident.Proposal{Target: r.Zone, Name: "shop.example", Correction: "c1", State: "pending"}, nil
 		}
 	})
-	i := w.declare(incident.IncidentCreate{Name: "Errors", StartedOn: at(w.clock().Add(-time.Hour))})
+	i := w.declare(incident.IncidentCreate{Name: "Errors", StartedOn: at(w.Now().Add(-time.Hour))})
 	in := incident.CorrectionsCreate{Account: "acme", All: true}
 	list, err := f.RequestCorrections(t.Context(), i.ID, in)
 	if err != nil || len(list) != 2 || list[0].State != "pending" || list[1].State != "refused" {

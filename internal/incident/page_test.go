@@ -16,7 +16,7 @@ import (
 // newSite is the world with its pages and its API.
 func newSite(t *testing.T, w *world) *site.Site {
 	t.Helper()
-	s := site.New(t, site.Config{Now: w.clock, Nav: []site.Entry{
+	s := site.New(t, site.Config{Now: w.Now, Nav: []site.Entry{
 		{Section: "incidents", Label: "Incidents", Path: incident.ConsolePath},
 		{Section: "status", Label: "Status page", Path: incident.PagePath},
 	}})
@@ -156,7 +156,7 @@ func TestFeedsHaveStableIDs(t *testing.T) {
 		return feed
 	}
 	before := atom()
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	w.publish(i.ID, incident.UpdateCreate{State: incident.Resolved})
 	after := atom()
 	if len(before.Entries) != 1 || len(after.Entries) != 1 {

@@ -22,6 +22,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/outbound"
 	"github.com/belfryhq/belfry/internal/platform/seal"
 	"github.com/belfryhq/belfry/internal/platform/web"
+	"github.com/belfryhq/belfry/test/clock"
 	"github.com/belfryhq/belfry/test/engines"
 	"github.com/belfryhq/belfry/test/poll"
 )
@@ -30,12 +31,13 @@ const masterKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 // world is a Feature with its database, the accounts that have a policy, and what it recorded and sent.
 type world struct {
+	*clock.Clock
+
 	t  *testing.T
 	f  *incident.Feature
 	db *db.DB
 
 	mu       sync.Mutex // guards what follows
-	now      time.Time
 	recorded []event.Audit
 	mails    []incident.Mail
 	policies []string // accounts, in their order
@@ -61,7 +63,7 @@ func newWorld(t *testing.T, url string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	w := &world{t: t, db: d, now: time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC)}
+	w := &world{t: t, db: d, Clock: clock.At(time.Date(2026, 11, 28, 10, 0, 0, 0, time.UTC))}
 	w.f = w.another(nil)
 	return w
 }
@@ -77,7 +79,7 @@ func (w *world) another(change func(*incident.Config)) *incident.Feature {
 		Env: feature.Env{
 			DB:     w.db,
 			Record: feature.NewRecorder(w.record),
-			Now:    w.clock,
+			Now:    w.Now,
 			URL:    "http://belfry.test",
 			Active: true,
 		},
@@ -96,18 +98,6 @@ func (w *world) another(change func(*incident.Config)) *incident.Feature {
 		w.t.Fatal(err)
 	}
 	return f
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 func (w *world) record(_ context.Context, _ *db.Tx, events ...event.Audit) error {

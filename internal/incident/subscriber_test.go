@@ -106,7 +106,7 @@ func TestTheAnswerDoesNotSayWhetherAnAddressIsSubscribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	ask("ANA@acme.example") // within the hour: no mail
-	w.pass(2 * time.Hour)
+	w.Pass(2 * time.Hour)
 	ask("ana@acme.example")
 	poll.Until(t, "the owner is told", func() bool { return len(w.sent()) == 2 })
 	if m := w.sent()[1]; !strings.Contains(m.Text, "subscribed already") || m.Unsubscribe == "" {
@@ -128,7 +128,7 @@ func TestANetworkAsksForFewSubscriptionsAnHour(t *testing.T) {
 		if !errs.Is(err, errs.CodeRateLimited) || n != 11 {
 			t.Fatalf("%d requests: %v", n, err)
 		}
-		w.pass(61 * time.Minute)
+		w.Pass(61 * time.Minute)
 		if err := w.f.SubscribeByEmail(t.Context(), "b@acme.example"); err != nil {
 			t.Errorf("an hour later: %v", err)
 		}
@@ -143,7 +143,7 @@ func TestAnExpiredLinkConfirmsNothing(t *testing.T) {
 	}
 	poll.Until(t, "the mail is sent", func() bool { return len(w.sent()) == 1 })
 	subscriber, token := linkIn(t, w.sent()[0], "confirm")
-	w.pass(25 * time.Hour)
+	w.Pass(25 * time.Hour)
 	if err := w.f.ConfirmSubscription(t.Context(), subscriber, token); !errs.Is(err, errs.CodeSignIn) {
 		t.Errorf("%v", err)
 	}

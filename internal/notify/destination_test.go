@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -19,31 +18,14 @@ import (
 	"github.com/belfryhq/belfry/internal/notify"
 	"github.com/belfryhq/belfry/internal/notify/channeltest"
 	"github.com/belfryhq/belfry/internal/platform/db"
+	testsite "github.com/belfryhq/belfry/test/site"
 )
-
-// logBuffer collects the log.
-type logBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // TestSecretsLeaveNowhere connects every kind of receiver, sends an alert that is
 // accepted and one that is refused with an echo, and greps the API's answers, the audit
 // events, the log and the database for the secrets.
 func TestSecretsLeaveNowhere(t *testing.T) {
-	log := &logBuffer{}
+	log := &testsite.Log{}
 	w := newWorld(t, "", func(d *notify.Config) { d.Log = slog.New(slog.NewTextHandler(log, nil)) })
 	var secrets []string
 	var seen bytes.Buffer

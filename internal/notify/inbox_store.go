@@ -223,7 +223,7 @@ func (n *Feature) changeEntry(
 	return e, err
 }
 
-// pruneInbox deletes entries after their time, and those of members who have left.
+// pruneInbox deletes entries after their time. Those of members who have left stay until then; no one can read them.
 func (n *Feature) pruneInbox(ctx context.Context) error {
 	oldest := n.Now().Add(-n.Limits.Keep).UnixMicro()
 	return n.DB.Tx(ctx, func(tx *db.Tx) error {

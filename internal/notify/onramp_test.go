@@ -190,7 +190,7 @@ func TestAFaultOfAnAlertOfAnotherSystemNamesItsField(t *testing.T) {
 	}
 }
 
-// alertmanagerBody is what Alertmanager 0.25 sends.
+// alertmanagerBody is a request of Alertmanager 0.25.
 const alertmanagerBody = `{"receiver":"belfry","status":"STATUS","alerts":[{"status":"STATUS","labels":{"alertname":"DiskFull",
 "instance":"www.shop.example:9100","severity":"warning"},"annotations":{"description":"The disk is full at 15:00"},
 "startsAt":"2026-11-28T10:00:00Z","endsAt":"END","generatorURL":"http://prometheus:9090/graph",
@@ -199,7 +199,7 @@ const alertmanagerBody = `{"receiver":"belfry","status":"STATUS","alerts":[{"sta
 "externalURL":"http://alertmanager:9093",
 "version":"4","groupKey":"{}:{alertname=\"DiskFull\"}","truncatedAlerts":0}`
 
-// grafanaBody is what Grafana 11 sends.
+// grafanaBody is a request of Grafana 11.
 const grafanaBody = `{"receiver":"belfry","status":"STATUS","orgId":1,"alerts":[{"status":"STATUS","labels":{"alertname":"DiskFull",
 "grafana_folder":"Storage","instance":"www.shop.example"},"annotations":{"summary":"The disk is full at 15:00"},
 "startsAt":"2026-11-28T10:00:00Z","endsAt":"END",

@@ -12,7 +12,7 @@ import (
 	testsite "github.com/belfryhq/belfry/test/site"
 )
 
-// fragment is what a part of a page gets that asks for itself again.
+// fragment is the answer to a part of a page that asks for itself again.
 func (s *site) fragment(path, id string) *testsite.Page {
 	s.t.Helper()
 	return s.owner.Fragment(s.base+path, "div#"+id)

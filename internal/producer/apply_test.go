@@ -43,7 +43,7 @@ func TestAnAppliedCatalogueIsVersionedAndRecorded(t *testing.T) {
 			len(w.recorded) != n {
 			t.Errorf("the same file again: %+v, %d records more", again, len(w.recorded)-n)
 		}
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		if second := w.apply(team, string(read(t, "full.yaml"))); second.Version != 2 {
 			t.Errorf("%+v", second)
 		}
@@ -268,7 +268,7 @@ func TestTeamsAreListedNewestFirstAndChanged(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		var ids []string
 		for _, name := range []string{"a", "b", "c"} {
-			w.pass(time.Second)
+			w.Pass(time.Second)
 			ids = append(ids, w.team(name))
 		}
 		page, err := w.r.Teams(t.Context(), "", 2)

@@ -50,7 +50,7 @@ func consuming(t *testing.T, w *world) *bench {
 		Env: feature.Env{
 			DB:         w.db,
 			Record:     feature.NewRecorder(w.record),
-			Now:        w.clock,
+			Now:        w.Now,
 			Registerer: out.registry,
 		},
 		OperatorAccount: operators,
@@ -134,7 +134,7 @@ func (b *bench) reject(team, acc, eventID string, faults ...event.Fault) string 
 	if len(faults) == 0 {
 		faults = []event.Fault{{Code: int(errs.CodeActionUndeclared), Pointer: "/action/type", Message: "no such action"}}
 	}
-	v, err := json.Marshal(event.Reject{At: b.clock().Format("2006-01-02T15:04:05.000000Z"), Producer: team, Account: acc,
+	v, err := json.Marshal(event.Reject{At: b.Now().Format("2006-01-02T15:04:05.000000Z"), Producer: team, Account: acc,
 		Via:     "kafka",
 		EventID: eventID, Product: "tls", Errors: faults, Payload: `{"id":1}`})
 	if err != nil {
@@ -256,7 +256,7 @@ func TestOnlyTheNewestRejectsAreKeptAndAllAreCounted(t *testing.T) {
 	b := consuming(t, w)
 	var values []string
 	for i := range 1100 {
-		w.pass(time.Millisecond)
+		w.Pass(time.Millisecond)
 		values = append(values, b.reject("", account, fmt.Sprintf("e%04d", i)))
 	}
 	b.send(values...)
@@ -287,7 +287,7 @@ func TestASummaryCountsByFaultFieldAndProductOverADay(t *testing.T) {
 		if f := s.Faults[0]; f.Pointer != "/related/*/id" || f.Count != 2 || f.Product != "tls" {
 			t.Errorf("%+v", f)
 		}
-		w.pass(25 * time.Hour)
+		w.Pass(25 * time.Hour)
 		if s, err = w.r.SummariseRejects(t.Context(), producer.Rejects{Team: team}); err != nil || s.Rejected != 0 ||
 			len(s.Faults) != 0 {
 			t.Errorf("a day later: %+v %v", s, err)

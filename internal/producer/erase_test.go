@@ -14,14 +14,14 @@ func TestAnErasureTakesThePayloadsOfTheAccountsRejects(t *testing.T) {
 		team := w.team("tls")
 		const another = "0192f7c417d17000800000000000beef"
 		b.send(b.reject(team, account, "old"), b.reject(team, another, "of another"))
-		e := event.Erasure{Account: account, At: b.clock().Format(time.RFC3339Nano), Events: []string{"e"}}
+		e := event.Erasure{Account: account, At: b.Now().Format(time.RFC3339Nano), Events: []string{"e"}}
 		for range 2 { // an erasure may come twice
 			if err := w.r.Erased(t.Context(), e); err != nil {
 				t.Fatal(err)
 			}
 		}
 		b.send(b.reject(team, account, "late")) // refused before, read from the bus after
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		b.send(b.reject(team, account, "new"))
 		const whole = `{"id":1}`
 		want := map[string]string{"old": `"erased on request"`, "late": `"erased on request"`, "new": whole,

@@ -30,7 +30,7 @@ func newConsole(t *testing.T) *console {
 	t.Helper()
 	c := &console{bench: consuming(t, newWorld(t, ""))}
 	c.Site = site.New(t, site.Config{
-		Now: c.clock,
+		Now: c.Now,
 		Nav: []site.Entry{
 			{Section: "producers", Label: "Product teams", Path: producer.TeamsPath, Icon: "package"},
 			{Section: "rejects", Label: "Rejected events", Path: producer.RejectsPath, Icon: "octagon-alert"},
@@ -347,7 +347,7 @@ func TestTeamsAreListedByName(t *testing.T) {
 	c := newConsole(t)
 	for _, name := range []string{"Beta", "Alpha", "Gamma"} {
 		c.team(name)
-		c.pass(time.Second)
+		c.Pass(time.Second)
 	}
 	order := func(path string) string {
 		body := c.op.Get(path).Expect(200).Body

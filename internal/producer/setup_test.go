@@ -15,6 +15,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/producer"
+	"github.com/belfryhq/belfry/test/clock"
 	"github.com/belfryhq/belfry/test/engines"
 	"github.com/belfryhq/belfry/test/sections"
 )
@@ -41,12 +42,13 @@ func parse(t testing.TB, text string) *catalogue.File {
 
 // world is a Feature with its database and what it recorded.
 type world struct {
+	*clock.Clock
+
 	t  *testing.T
 	r  *producer.Feature
 	db *db.DB
 
 	mu       sync.Mutex // guards what follows
-	now      time.Time
 	recorded []event.Audit
 }
 
@@ -68,7 +70,7 @@ func newWorld(t *testing.T, url string) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Close() })
-	w := &world{t: t, db: d, now: time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)}
+	w := &world{t: t, db: d, Clock: clock.At(time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC))}
 	w.r = w.another()
 	return w
 }
@@ -77,7 +79,7 @@ func newWorld(t *testing.T, url string) *world {
 func (w *world) another() *producer.Feature {
 	w.t.Helper()
 	r, err := producer.New(producer.Config{
-		Env:             feature.Env{DB: w.db, Record: feature.NewRecorder(w.record), Now: w.clock},
+		Env:             feature.Env{DB: w.db, Record: feature.NewRecorder(w.record), Now: w.Now},
 		OperatorAccount: operators,
 		Sections:        sections.All(),
 	})
@@ -85,18 +87,6 @@ func (w *world) another() *producer.Feature {
 		w.t.Fatal(err)
 	}
 	return r
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 func (w *world) record(_ context.Context, _ *db.Tx, events ...event.Audit) error {

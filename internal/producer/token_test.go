@@ -53,7 +53,7 @@ func TestATokenReachesItsTeamUntilItIsRevoked(t *testing.T) {
 		if _, err := w.r.Authenticate(t.Context(), request(token.Value)); !errs.Is(err, errs.CodeAuthentication) {
 			t.Errorf("a revoked token: %v", err)
 		}
-		w.pass(6 * time.Second)
+		w.Pass(6 * time.Second)
 		if _, err := elsewhere.Authenticate(t.Context(), request(token.Value)); !errs.Is(err, errs.CodeAuthentication) {
 			t.Errorf("a revoked token in another process, six seconds later: %v", err)
 		}
@@ -69,19 +69,19 @@ func TestATokenEndsAndIsBoundToNetworks(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
 		team := w.team("tls")
 		token, err := w.r.CreateToken(w.staff(), team,
-			producer.TokenCreate{Name: "ci", ExpiresOn: web.Time{Time: w.clock().Add(time.Hour)}})
+			producer.TokenCreate{Name: "ci", ExpiresOn: web.Time{Time: w.Now().Add(time.Hour)}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.r.Authenticate(t.Context(), request(token.Value)); err != nil {
 			t.Fatal(err)
 		}
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		if _, err := w.r.Authenticate(t.Context(), request(token.Value)); !errs.Is(err, errs.CodeTokenExpired) {
 			t.Error(err)
 		}
 		if _, err := w.r.CreateToken(w.staff(), team,
-			producer.TokenCreate{Name: "ci", ExpiresOn: web.Time{Time: w.clock()}}); !errs.Is(err, errs.CodeOutOfRange) {
+			producer.TokenCreate{Name: "ci", ExpiresOn: web.Time{Time: w.Now()}}); !errs.Is(err, errs.CodeOutOfRange) {
 			t.Error(err)
 		}
 		bound, err := w.r.CreateToken(w.staff(), team,
@@ -123,16 +123,16 @@ func TestTheLastUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 			}
 			return list[0].LastUsedOn.Time
 		}
-		first := w.clock()
+		first := w.Now()
 		if got := use(); !got.Equal(first) {
 			t.Fatalf("last used %v, want %v", got, first)
 		}
-		w.pass(59 * time.Second)
+		w.Pass(59 * time.Second)
 		if got := use(); !got.Equal(first) {
 			t.Errorf("written again after 59 s: %v", got)
 		}
-		w.pass(time.Second)
-		if got := use(); !got.Equal(w.clock()) {
+		w.Pass(time.Second)
+		if got := use(); !got.Equal(w.Now()) {
 			t.Errorf("not written after a minute: %v", got)
 		}
 	})

@@ -60,7 +60,7 @@ func TestAnErasureTakesTheMembersOfCorrections(t *testing.T) {
 			c.State != slo.Active {
 			t.Errorf("%v %+v", err, c)
 		}
-		// The requester is not known any more: nobody may approve it for a second one.
+		// The requester is not known any more, so no member counts as the second one.
 		if c, err := w.f.Correction(t.Context(), acme, pending.ID); err != nil || c.State != slo.Rejected {
 			t.Errorf("%v %+v", err, c)
 		}

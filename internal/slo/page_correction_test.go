@@ -21,7 +21,7 @@ func (s *dashboard) corrections() string { return "/accounts/" + s.acme + "/corr
 
 // correction is the input of the form: a time that ends now.
 func (s *dashboard) correction(objectiveID string, lasts time.Duration, more ...string) []string {
-	now := s.clock().UTC()
+	now := s.Now().UTC()
 	return append([]string{
 		"kind", "incident", "target", "objectives", "objectives", objectiveID,
 		"from", now.Add(-lasts).Format(fieldTime), "to", now.Format(fieldTime), "reason", "the network of the data centre",
@@ -47,7 +47,7 @@ func TestALargeCorrectionWaitsForASecondMember(t *testing.T) {
 		if entries == 0 {
 			by.Permissions = web.Permissions{accounts.SLORead}
 		}
-		news, err := s.f.Describe().News.Since(t.Context(), s.acme, by, s.clock().Add(-time.Minute))
+		news, err := s.f.Describe().News.Since(t.Context(), s.acme, by, s.Now().Add(-time.Minute))
 		if err != nil || strings.Count(fmt.Sprint(news), "A correction waits for your approval") != entries {
 			t.Errorf("%s: %v %v", who, err, news)
 		}
@@ -94,8 +94,8 @@ func TestTheFormOfACorrectionShowsTheBudgetBeforeAndAfter(t *testing.T) {
 	preview, err := s.f.PreviewCorrection(t.Context(), s.acme, slo.CorrectionCreate{
 		Objectives: []string{checkout.ID},
 		ObjectiveCorrectionCreate: slo.ObjectiveCorrectionCreate{
-			From: web.Time{Time: s.clock().Add(-tenDays)},
-			To:   web.Time{Time: s.clock()},
+			From: web.Time{Time: s.Now().Add(-tenDays)},
+			To:   web.Time{Time: s.Now()},
 		},
 	})
 	if err != nil || len(preview.Objectives) != 1 || preview.State != slo.Pending {

@@ -34,7 +34,7 @@ func newDashboard(t *testing.T) *dashboard {
 	t.Helper()
 	s := &dashboard{world: newWorld(t, "")}
 	s.setClock(dashboardNow)
-	s.Site = site.New(t, site.Config{Now: s.clock, Nav: []site.Entry{
+	s.Site = site.New(t, site.Config{Now: s.Now, Nav: []site.Entry{
 		{Section: "objectives", Label: "Objectives", Path: "/accounts/{account_id}/objectives", Icon: "target"},
 	}})
 	s.acme = s.Account("Acme")
@@ -44,7 +44,7 @@ func newDashboard(t *testing.T) *dashboard {
 	s.zones = s.Accounts.ResolveZone
 	var err error
 	s.f, err = slo.New(slo.Config{
-		Env: feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.clock},
+		Env: feature.Env{DB: s.db, Record: feature.NewRecorder(s.record), Now: s.Now},
 		Zone: func(ctx context.Context, accountID, ref string) (string, string, error) {
 			return s.zones(ctx, accountID, ref)
 		},

@@ -171,7 +171,7 @@ func TestAnObjectiveThatChangesWhileABatchIsCounted(t *testing.T) {
 					act := create
 					create = func() {}
 					act()
-					return w.clock()
+					return w.Now()
 				},
 			},
 			Zone: w.zone,

@@ -17,6 +17,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/bus"
 	"github.com/belfryhq/belfry/internal/platform/db"
 	"github.com/belfryhq/belfry/internal/slo"
+	"github.com/belfryhq/belfry/test/clock"
 	"github.com/belfryhq/belfry/test/engines"
 )
 
@@ -30,12 +31,13 @@ const (
 
 // world is a Feature with its database, and what it recorded and would send.
 type world struct {
+	*clock.Clock
+
 	t  testing.TB
 	f  *slo.Feature
 	db *db.DB
 
 	mu       sync.Mutex // guards what follows
-	now      time.Time
 	recorded []event.Audit
 	offset   int64
 }
@@ -71,7 +73,7 @@ func newWorld(t testing.TB, url string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, db: d, now: time.Unix(epoch, 0)}
+	w := &world{t: t, db: d, Clock: clock.At(time.Unix(epoch, 0))}
 	w.f = w.another(nil)
 	return w
 }
@@ -83,7 +85,7 @@ func (w *world) another(r prometheus.Registerer, change ...func(*slo.Config)) *s
 		Env: feature.Env{
 			DB:         w.db,
 			Record:     feature.NewRecorder(w.record),
-			Now:        w.clock,
+			Now:        w.Now,
 			Registerer: r,
 		},
 		Zone: w.zone,
@@ -98,17 +100,8 @@ func (w *world) another(r prometheus.Registerer, change ...func(*slo.Config)) *s
 	return f
 }
 
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) setClock(at int64) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = time.Unix(at, 0)
-}
+// setClock sets the clock to Unix seconds.
+func (w *world) setClock(at int64) { w.Set(time.Unix(at, 0)) }
 
 func (w *world) record(ctx context.Context, tx *db.Tx, events ...event.Audit) error {
 	w.mu.Lock()

@@ -142,7 +142,7 @@ func TestPoliciesOfOriginErrorsHaveTheirObjectives(t *testing.T) {
 	var policies []slo.OriginPolicy
 	var err error
 	w.f, err = slo.New(slo.Config{
-		Env:            feature.Env{DB: w.db, Record: feature.NewRecorder(w.record), Now: w.clock},
+		Env:            feature.Env{DB: w.db, Record: feature.NewRecorder(w.record), Now: w.Now},
 		Zone:           w.zone,
 		OriginPolicies: func(context.Context) ([]slo.OriginPolicy, error) { return policies, nil },
 	})

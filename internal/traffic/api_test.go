@@ -48,14 +48,14 @@ func TestARepeatedRequestCountsOnce(t *testing.T) {
 		body := count("shop.example", start, 10, 1) + "\n" + `{"zone":"shop.example"}`
 		first := w.took(w.counts(body, "Idempotency-Key", "shop-1:100"), 1, 1)
 		id := w.sharded(1)[0].ID
-		w.pass(40 * 24 * time.Hour) // what was accepted stays accepted, however old it is by now
+		w.Pass(40 * 24 * time.Hour) // what was accepted stays accepted, however old it is by now
 		again := w.took(w.counts(body, "Idempotency-Key", "shop-1:100"), 1, 1)
 		if again.Header.Get("Idempotency-Replayed") != "true" || first.Header.Get("Idempotency-Replayed") != "" {
 			t.Error("the header does not tell the repetition")
 		}
 		// The token was replaced between the attempts.
 		w.took(w.post("rotated", "/accounts/"+w.a+"/traffic/counts", body, "Idempotency-Key", "shop-1:100"), 1, 1)
-		w.pass(-40 * 24 * time.Hour)
+		w.Pass(-40 * 24 * time.Hour)
 		other := w.counts(count("shop.example", start, 11, 1), "Idempotency-Key", "shop-1:100")
 		if other.Status != 409 || other.Errors[0].Code != errs.CodeIdempotencyReuse {
 			t.Errorf("another request under the key: %s", other.Text)

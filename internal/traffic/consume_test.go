@@ -157,7 +157,7 @@ func TestARecordThatIsReadAgainHasTheSameId(t *testing.T) {
 func newWorldOn(t *testing.T, w *world) *world {
 	t.Helper()
 	f, err := traffic.New(traffic.Config{
-		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.clock},
+		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.Now},
 		Zone:       w.dir.EnsureZone,
 		Account:    w.dir.ResolveAccount,
 		Partitions: 16,
@@ -174,7 +174,7 @@ func TestNothingIsStoredWhileZonesCannotBeLookedUp(t *testing.T) {
 	var mu sync.Mutex
 	failures := 3
 	f, err := traffic.New(traffic.Config{
-		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.clock},
+		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.Now},
 		Account:    w.dir.ResolveAccount,
 		Partitions: 1,
 		Zone: func(ctx context.Context, accountID, ref string) (string, string, error) {
@@ -216,7 +216,7 @@ func TestAnAccountWithAsManyZonesAsItMayHaveSaysSo(t *testing.T) {
 	w := newWorld(t, "", 1)
 	limit := errs.New(errs.CodeLimit, "the account has %d zones, which is the most it may have", account.MaxZones)
 	f, err := traffic.New(traffic.Config{
-		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.clock},
+		Env:        feature.Env{DB: w.db, Wake: func() {}, Now: w.Now},
 		Account:    w.dir.ResolveAccount,
 		Partitions: 1,
 		Zone:       func(context.Context, string, string) (string, string, error) { return "", "", limit },

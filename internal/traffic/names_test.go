@@ -48,7 +48,7 @@ func TestAFloodOfOriginsIsCountedUnderOneNameAndReported(t *testing.T) {
 		}
 
 		// It is told once, to the account's readers and in the audit log.
-		w.pass(2 * time.Minute)
+		w.Pass(2 * time.Minute)
 		w.took(w.counts(fromOrigins(1000, 10)), 10, 0)
 		names := decodeResult[traffic.TrafficNames](t, w.call("reader", "GET", "/traffic/names", ""))
 		over := names.Kinds[0].Over
@@ -74,11 +74,11 @@ func TestANameThatIsNotSeenForTwoDaysMakesRoom(t *testing.T) {
 	w := newWorld(t, "", 1)
 	w.f.SetMaxNames(10)
 	w.took(w.counts(fromOrigins(0, 10)), 10, 0)
-	w.pass(30 * time.Hour)
+	w.Pass(30 * time.Hour)
 	if a := w.took(w.counts(fromOrigins(5, 10)), 10, 0); a.Result.RenamedRequests != 10 {
 		t.Errorf("full: %s", a.Text)
 	}
-	w.pass(30 * time.Hour) // o0 to o4 are forgotten
+	w.Pass(30 * time.Hour) // o0 to o4 are forgotten
 	if a := w.took(w.counts(fromOrigins(5, 10)), 10, 0); a.Result.RenamedRequests != 0 {
 		t.Errorf("after two days: %s", a.Text)
 	}

@@ -71,7 +71,7 @@ func counted(list []event.Traffic) string {
 
 func TestHistogramsOfOpenTelemetryAreCountedByTheirDifferences(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.pass(3 * time.Hour)
+		w.Pass(3 * time.Hour)
 		for _, c := range []struct{ name, body, say string }{
 			{"delta", histogram(deltaTemporality, statusIs(200), "0 60 10 5 3 2"), "{}"},
 			{"the same again", histogram(deltaTemporality, statusIs(200), "0 60 10 5 3 2"), "{}"},
@@ -180,9 +180,7 @@ func TestMetricsMayBeCompressed(t *testing.T) {
 func TestTheExporterOfOpenTelemetryIsUnderstood(t *testing.T) {
 	for _, temporality := range []metricdata.Temporality{metricdata.DeltaTemporality, metricdata.CumulativeTemporality} {
 		w := newWorld(t, "", 1)
-		w.mu.Lock()
-		w.now = time.Now() // the SDK takes its times from the machine
-		w.mu.Unlock()
+		w.Set(time.Now()) // the SDK takes its times from the machine
 		t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", w.http.URL+"/client/v4/accounts/"+w.a+"/traffic/otlp")
 		t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20writer")
 		exporter, err := otlpmetrichttp.New(t.Context(), otlpmetrichttp.WithTemporalitySelector(
@@ -212,7 +210,7 @@ func TestTheExporterOfOpenTelemetryIsUnderstood(t *testing.T) {
 			if err := provider.ForceFlush(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			w.pass(time.Second)
+			w.Pass(time.Second)
 			var total, bad int64
 			for _, m := range w.sharded(round + 1) {
 				for _, c := range m.Counts {

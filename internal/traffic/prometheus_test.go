@@ -110,7 +110,7 @@ func requestsTotal(code string, began int64, samples ...[2]float64) promCounter 
 
 func TestCountersOfPrometheusAreCountedByTheirDifferences(t *testing.T) {
 	everywhere(t, func(t *testing.T, w *world) {
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		send := func(contentType string, body []byte, want string) {
 			t.Helper()
 			status, header, text := w.write("writer", contentType, snappy.Encode(nil, body))
@@ -140,7 +140,7 @@ func TestCountersOfPrometheusAreCountedByTheirDifferences(t *testing.T) {
 // last sample of the others.
 func TestASeriesThatAppearsLaterCountsFromTheSampleBefore(t *testing.T) {
 	w := newWorld(t, "", 1)
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	for _, body := range [][]byte{
 		write1(requestsTotal("200", 0, [2]float64{0, 100})),
 		write1(requestsTotal("404", 0, [2]float64{0, 1000})), // of the same scrape, in another request
@@ -179,7 +179,7 @@ func (w *world) thresholdsAre(list ...time.Duration) {
 func TestClassicHistogramsCountLatencyWhateverTheRequests(t *testing.T) {
 	w := newWorld(t, "", 1)
 	w.thresholdsAre(300*time.Millisecond, 500*time.Millisecond)
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	first := buckets(0, "0.1", 5, "0.5", 8, "+Inf", 10)
 	second := buckets(15, "0.1", 9, "0.5", 17, "+Inf", 20)
 	third := buckets(30, "0.1", 9, "0.5", 18, "+Inf", 22)
@@ -260,7 +260,7 @@ func TestNativeHistogramsCountLatencyAtBoundsOfTheirBuckets(t *testing.T) {
 	} {
 		w := newWorld(t, "", 1)
 		w.thresholdsAre(500*time.Millisecond, 300*time.Millisecond) // 0.3 is no bound
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		for _, body := range [][]byte{c.first, c.second, c.second} {
 			status, header, text := w.write("writer", proto2, snappy.Encode(nil, body))
 			if status != 200 || header.Get("X-Prometheus-Remote-Write-Histograms-Written") != "1" {
@@ -276,7 +276,7 @@ func TestNativeHistogramsCountLatencyAtBoundsOfTheirBuckets(t *testing.T) {
 func TestAnAccountNamesTheMetricsThatAreCounted(t *testing.T) {
 	w := newWorld(t, "", 1)
 	w.thresholdsAre(500 * time.Millisecond)
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	r := w.call("editor", "PUT", "/traffic/rules", `{"metrics":[
 		{"name":"app_requests","type":"counter",
 			"labels":{"status":"result","zone":"site","origin":"pod","path_class":"handler"}},
@@ -334,7 +334,7 @@ func TestAnAccountNamesTheMetricsThatAreCounted(t *testing.T) {
 
 func TestWhatIsNotRefusedIsStored(t *testing.T) {
 	w := newWorld(t, "", 1)
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	body := write2(
 		requestsTotal("200", -5, [2]float64{0, 3}, [2]float64{15, -1}, [2]float64{30, 5}),
 		promCounter{[]string{"__name__", "up"}, 0, [][2]float64{{0, 1}}},

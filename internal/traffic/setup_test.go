@@ -27,6 +27,7 @@ import (
 	"github.com/belfryhq/belfry/internal/platform/telemetry"
 	"github.com/belfryhq/belfry/internal/platform/web"
 	"github.com/belfryhq/belfry/internal/traffic"
+	"github.com/belfryhq/belfry/test/clock"
 	"github.com/belfryhq/belfry/test/engines"
 )
 
@@ -35,6 +36,8 @@ var start = time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 
 // world is the feature with a real directory of accounts, running.
 type world struct {
+	*clock.Clock
+
 	t       *testing.T
 	f       *traffic.Feature
 	db      *db.DB
@@ -43,8 +46,7 @@ type world struct {
 	metrics *prometheus.Registry
 	http    *httptest.Server
 
-	mu   sync.Mutex // guards what follows
-	now  time.Time
+	mu   sync.Mutex    // guards what follows
 	sent []bus.Message // what the relay delivered
 	down bool          // the relay delivers, and then says that it did not
 
@@ -68,7 +70,7 @@ func everywhere(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorld(t *testing.T, url string, partitions int) *world {
 	t.Helper()
-	w := &world{t: t, now: start, metrics: prometheus.NewRegistry()}
+	w := &world{t: t, Clock: clock.At(start), metrics: prometheus.NewRegistry()}
 	dir := t.TempDir()
 	open := func(owner string, schema db.Schema) *db.DB {
 		d, err := db.Open(t.Context(), db.Config{
@@ -86,7 +88,7 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 	w.db = open("traffic", traffic.Schema())
 	var err error
 	if w.dir, err = account.New(account.Config{
-		Env: feature.Env{DB: open("account", account.Schema()), Now: w.clock},
+		Env: feature.Env{DB: open("account", account.Schema()), Now: w.Now},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +111,7 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 		t.Fatal(err)
 	}
 	w.f, err = traffic.New(traffic.Config{
-		Env:        feature.Env{DB: w.db, Wake: relay.Notify, Registerer: w.metrics, Now: w.clock},
+		Env:        feature.Env{DB: w.db, Wake: relay.Notify, Registerer: w.metrics, Now: w.Now},
 		Zone:       w.dir.EnsureZone,
 		FindZone:   w.dir.ResolveZone,
 		Thresholds: w.latency,
@@ -131,18 +133,6 @@ func newWorld(t *testing.T, url string, partitions int) *world {
 	t.Cleanup(func() { stop(); running.Wait() })
 	w.serve()
 	return w
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 // deliver is where the relay hands messages over.

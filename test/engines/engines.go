@@ -79,6 +79,16 @@ func Prometheus(t testing.TB) string {
 	return path
 }
 
+// Promtool returns the path of promtool, which comes with Prometheus.
+func Promtool(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(Prometheus(t)), "promtool")
+	if _, err := exec.LookPath(path); err != nil {
+		t.Fatalf("beside BELFRY_TEST_PROMETHEUS: %v", err)
+	}
+	return path
+}
+
 // Alertmanager returns the path of Alertmanager.
 func Alertmanager(t testing.TB) string {
 	t.Helper()

@@ -21,7 +21,7 @@ const (
 	mostAgain    = 2 // the page, and a part that it requests: files are cached for ever
 )
 
-// load is what a page cost.
+// load is the cost of a page.
 type load struct {
 	page     shown
 	requests int

@@ -18,6 +18,7 @@ import (
 	"github.com/belfryhq/belfry/internal/event"
 	"github.com/belfryhq/belfry/internal/slo"
 	"github.com/belfryhq/belfry/internal/slo/tally"
+	"github.com/belfryhq/belfry/test/engines"
 )
 
 const epoch = 1_764_028_800 // a midnight in UTC
@@ -118,10 +119,7 @@ func counters(list []interval, of func(interval) int64) string {
 // does not know that a faster pair covers a slower one. The windows of Belfry are up to one block longer, which is
 // added to the step.
 func TestPrometheusDecidesTheSame(t *testing.T) {
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool (Debian package prometheus) is not installed")
-	}
+	promtool := engines.Promtool(t)
 	pairs := slo.StandardPairs()
 	for _, c := range []comparison{
 		{pairs[:2], 10, 60, 6 * 360, 10 * 360},
